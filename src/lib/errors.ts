@@ -1,0 +1,44 @@
+// The one table of error codes, and the one error class. Errors are operating conditions with a code; a broken
+// invariant of the runtime is an AssertionError instead (assert.ts) and ends the thread.
+
+/** What an error code means everywhere. `close` is the WebSocket close code, where the error ends a connection. */
+export interface ErrorRow {
+  readonly retryable: boolean
+  readonly close?: number
+  readonly text: string
+}
+
+export const ERRORS = {
+  CONFIG_INVALID: { retryable: false, text: 'the configuration has problems' },
+  CONTROL_TIMEOUT: { retryable: true, text: 'a thread did not answer a control call in time' },
+  CONNECTION_CLOSED: { retryable: false, text: 'the connection is closed' },
+  CONNECTION_TOO_SLOW: { retryable: true, close: 1008, text: 'client too slow' },
+  HANDOFF_UNSUPPORTED: { retryable: false, text: 'this Node.js cannot move TCP handles between threads' },
+  LISTEN_FAILED: { retryable: true, text: 'a listener could not be opened' },
+  MODULE_INVALID: { retryable: false, text: 'a module does not export a Polyloop definition' },
+  RING_FULL: { retryable: true, text: 'the destination thread is overloaded' },
+  RUNTIME_CLOSED: { retryable: false, text: 'the runtime is closed' },
+  THREAD_FAILED: { retryable: true, text: 'a thread failed to start' },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** Flat, structured-cloneable facts about one error: they cross threads as data and end up in log lines. */
+export type ErrorDetails = Readonly<Record<string, unknown>>
+
+export class PolyloopError extends Error {
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}, options?: ErrorOptions) {
+    const facts = Object.entries(details).map(([key, value]) => `${key}=${String(value)}`)
+    super(facts.length === 0 ? ERRORS[code].text : `${ERRORS[code].text} (${facts.join(', ')})`, options)
+    this.name = 'PolyloopError'
+    this.code = code
+    this.details = details
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable
+  }
+}
