@@ -1,0 +1,166 @@
+// Every metric family of the runtime itself, in one table: names, types, meanings and the closed sets of label
+// values. docs/METRICS.md and the dashboard are held against it. Services bring tables of the same shape.
+
+export type FamilyType = 'counter' | 'gauge' | 'histogram'
+
+/** Label name → every value it may have. A value outside the set is counted as `other`. */
+export type LabelSets = Readonly<Record<string, readonly string[]>>
+
+export interface Family<L extends LabelSets = LabelSets> {
+  /** `polyloop_<noun>_<what>[_<unit>][_total]`, base units. */
+  readonly name: string
+  readonly type: FamilyType
+  readonly help: string
+  readonly labels: L
+  /** Upper bounds in ascending order, without +Inf; histograms only. */
+  readonly buckets?: readonly number[]
+}
+
+/** The label value that stands for all values outside a closed set. */
+export const OTHER = 'other'
+
+/** A label set that is known only when the configuration is: the names of services. */
+export const CONFIGURED: readonly string[] = []
+
+export const DIRECTIONS = ['in', 'out'] as const
+
+/** Why a connection ended. */
+export const CLOSE_REASONS = [
+  'client',
+  'idle_timeout',
+  'head_timeout',
+  'too_slow',
+  'too_large',
+  'protocol_error',
+  'bad_request',
+  'limit',
+  'handler_error',
+  'shutdown',
+  'restart',
+  'error',
+] as const
+export type CloseReason = (typeof CLOSE_REASONS)[number]
+
+/** Why an accepted socket never became a connection. */
+export const REFUSE_REASONS = [
+  'process_limit',
+  'service_limit',
+  'address_limit',
+  'proxy_header',
+  'no_shard',
+  'shutdown',
+  'error',
+] as const
+export type RefuseReason = (typeof REFUSE_REASONS)[number]
+
+export const HANDOFF_RESULTS = ['ok', 'failed', 'rerouted'] as const
+
+// From a tenth of the shortest useful turn to the hang limit's neighbourhood; guessed, not measured.
+const TURN_BUCKETS_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
+
+export const FAMILIES = {
+  buildInfo: family('gauge', 'polyloop_build_info', 'Always 1; what is running.', {
+    version: CONFIGURED,
+    node: CONFIGURED,
+  }),
+  up: family(
+    'gauge',
+    'polyloop_shard_up',
+    '1 while the thread is ready or draining, 0 while it starts, hangs or is dead.',
+  ),
+  restarts: family(
+    'counter',
+    'polyloop_shard_restarts_total',
+    'Times the thread was replaced because it died or hung.',
+  ),
+  connections: family('gauge', 'polyloop_shard_connections', 'Open connections.', { service: CONFIGURED }),
+  utilization: family(
+    'gauge',
+    'polyloop_shard_eventloop_utilization',
+    'Share of the last sampling interval in which the event loop was busy, 0 to 1.',
+  ),
+  delay: family(
+    'gauge',
+    'polyloop_shard_eventloop_delay_seconds',
+    'How late the event loop ran its timers in the last sampling interval (p99).',
+  ),
+  heapUsed: family('gauge', 'polyloop_shard_heap_used_bytes', "Bytes in use in the thread's V8 heap."),
+  heapLimit: family('gauge', 'polyloop_shard_heap_limit_bytes', "The limit of the thread's V8 heap."),
+  turn: {
+    ...family('histogram', 'polyloop_shard_turn_seconds', 'Time one turn of the event loop spent in our code.'),
+    buckets: TURN_BUCKETS_SECONDS,
+  },
+  handoffs: family(
+    'counter',
+    'polyloop_handoffs_total',
+    'Sockets given to a shard: acknowledged, given up, or sent to another shard because the first did not answer.',
+    { service: CONFIGURED, result: HANDOFF_RESULTS },
+  ),
+  ringRecords: family('counter', 'polyloop_ring_records_total', 'Records written to and read from rings.', {
+    direction: DIRECTIONS,
+  }),
+  ringFull: family(
+    'counter',
+    'polyloop_ring_full_total',
+    'Records that found their ring full and had to wait in the overflow queue.',
+  ),
+  ringRefused: family(
+    'counter',
+    'polyloop_ring_refused_total',
+    'Records refused because the overflow queue was full too.',
+  ),
+  ringWatchdogWakes: family(
+    'counter',
+    'polyloop_ring_watchdog_wakes_total',
+    'Records found by the watchdog: each is a lost wake-up, so a bug.',
+  ),
+  ringUsed: family('gauge', 'polyloop_ring_used_bytes', 'Bytes that wait in the rings this thread writes.'),
+  ringOverflow: family(
+    'gauge',
+    'polyloop_ring_overflow_bytes',
+    'Bytes that wait in the overflow queues of this thread.',
+  ),
+  timersScheduled: family('gauge', 'polyloop_timers_scheduled', 'Timers now waiting in the wheel.'),
+  timersFired: family('counter', 'polyloop_timers_fired_total', 'Timers that fired.'),
+  timersLate: family('counter', 'polyloop_timers_late_total', 'Timers that fired later than the wheel promises.'),
+  netBytes: family('counter', 'polyloop_net_bytes_total', 'Bytes read from and written to sockets.', {
+    direction: DIRECTIONS,
+  }),
+  netMessages: family('counter', 'polyloop_net_messages_total', 'Messages received from and sent to peers.', {
+    direction: DIRECTIONS,
+    service: CONFIGURED,
+  }),
+  netOpened: family('counter', 'polyloop_net_opened_total', 'Connections opened.', { service: CONFIGURED }),
+  netClosed: family('counter', 'polyloop_net_closed_total', 'Connections closed, by what ended them.', {
+    reason: CLOSE_REASONS,
+  }),
+  netRefused: family('counter', 'polyloop_net_refused_total', 'Accepted sockets that were closed at once.', {
+    reason: REFUSE_REASONS,
+  }),
+  logDropped: family('counter', 'polyloop_log_dropped_total', 'Log lines dropped because nobody read the output.'),
+  cpu: family('counter', 'process_cpu_seconds_total', 'User and system CPU time of the process.'),
+  residentMemory: family('gauge', 'process_resident_memory_bytes', 'Resident memory of the process.'),
+  openFiles: family('gauge', 'process_open_fds', 'Open file descriptors of the process.'),
+  startTime: family('gauge', 'process_start_time_seconds', 'When the process started, in seconds since 1970.'),
+} as const satisfies Record<string, Family>
+
+export type FamilyName = keyof typeof FAMILIES
+
+/** The name of every metric of the runtime; a service's names are in its own table. */
+export const METRIC_NAMES: readonly string[] = Object.values(FAMILIES).map((row) => row.name)
+
+function family<T extends FamilyType>(type: T, name: string, help: string): Family<Record<never, never>> & { type: T }
+function family<T extends FamilyType, const L extends LabelSets>(
+  type: T,
+  name: string,
+  help: string,
+  labels: L,
+): Family<L> & { type: T }
+function family(type: FamilyType, name: string, help: string, labels: LabelSets = {}): Family {
+  return { name, type, help, labels }
+}
+
+/** The value itself if it is in the closed set, else `other`. */
+export function closedValue(set: readonly string[], value: string): string {
+  return set.includes(value) ? value : OTHER
+}
