@@ -27,6 +27,7 @@ export const DIRECTIONS = ['in', 'out'] as const
 /** Why a connection ended. */
 export const CLOSE_REASONS = [
   'client',
+  'server',
   'idle_timeout',
   'head_timeout',
   'too_slow',
@@ -130,6 +131,7 @@ export const FAMILIES = {
     direction: DIRECTIONS,
     service: CONFIGURED,
   }),
+  netUnsent: family('gauge', 'polyloop_net_unsent_bytes', 'Bytes queued for peers that the kernel has not taken.'),
   netOpened: family('counter', 'polyloop_net_opened_total', 'Connections opened.', { service: CONFIGURED }),
   netClosed: family('counter', 'polyloop_net_closed_total', 'Connections closed, by what ended them.', {
     reason: CLOSE_REASONS,

@@ -20,8 +20,6 @@ import {
   type RefuseReason,
 } from './family.ts'
 
-export { CLOSE_REASONS, type CloseReason, REFUSE_REASONS, type RefuseReason } from './family.ts'
-
 /** Most services that have figures of their own. */
 export const SERVICES_MAX = 32
 
@@ -44,6 +42,7 @@ export const FIGURES = {
   heapLimitBytes: { family: 'heapLimit' },
   bytesIn: { family: 'netBytes', labels: { direction: 'in' } },
   bytesOut: { family: 'netBytes', labels: { direction: 'out' } },
+  unsentBytes: { family: 'netUnsent' },
   timersScheduled: { family: 'timersScheduled' },
   timersFired: { family: 'timersFired' },
   timersLate: { family: 'timersLate' },
