@@ -1,0 +1,54 @@
+// permessage-deflate without context takeover [RFC 7692]: each message is compressed by itself, so a compressed frame
+// can be shared by all subscribers and a connection keeps no zlib state. Synchronous: a hop through libuv's pool costs
+// more than a small message. Knows nothing of connections.
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
+import { CLOSE_CODE } from './close-code.ts'
+import { encodeFrame, type Opcode } from './frame.ts'
+
+/** Shorter payloads stay as they are: the header of a deflate block eats the gain. The value of `ws`. */
+export const DEFLATE_BYTES_MIN = 1024
+
+// What a sync flush ends with; the sender drops it and the receiver puts it back [RFC 7692 7.2.1, 7.2.2].
+const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff])
+const EMPTY = Buffer.alloc(0)
+const WINDOW_BITS_MIN = 9
+const WINDOW_BITS_MAX = 15
+const CHUNK_BYTES_MIN = 1024
+const CHUNK_BYTES_MAX = 65_536
+
+/** The compressed payload, or undefined if the message is short or does not shrink: then send it as it is. */
+export function deflateMessage(payload: Uint8Array): Buffer | undefined {
+  if (payload.length < DEFLATE_BYTES_MIN) return undefined
+  // A window larger than the message only costs memory: zlib clears and allocates several times its size.
+  const lengthBits = 32 - Math.clz32(payload.length)
+  const windowBits = Math.min(Math.max(lengthBits, WINDOW_BITS_MIN), WINDOW_BITS_MAX)
+  const deflated = deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH, windowBits })
+  const bytes = deflated.length - TAIL.length
+  return bytes < payload.length ? deflated.subarray(0, bytes) : undefined
+}
+
+/** A whole message as one frame for clients that negotiated compression: encoded once, written to many. */
+export function encodeDeflatedFrame(payload: Uint8Array, opcode: Opcode): Buffer {
+  const deflated = deflateMessage(payload)
+  return deflated === undefined ? encodeFrame(payload, opcode) : encodeFrame(deflated, opcode, true)
+}
+
+/** The message, or the close code: 1009 above `bytesMax` (inflating stops there), 1007 for what is not deflate. */
+export function inflateMessage(
+  payload: Uint8Array,
+  bytesMax: number,
+): Buffer | typeof CLOSE_CODE.messageTooLarge | typeof CLOSE_CODE.invalidPayload {
+  if (payload.length === 0) return EMPTY
+  const chunkSize = Math.min(Math.max(payload.length * 4, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX)
+  try {
+    return inflateRawSync(Buffer.concat([payload, TAIL]), {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      maxOutputLength: bytesMax,
+      chunkSize,
+    })
+  } catch (error) {
+    // zlib knows no other way to say it. Whatever is not "too large" is bad input.
+    const tooLarge = error instanceof RangeError && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE'
+    return tooLarge ? CLOSE_CODE.messageTooLarge : CLOSE_CODE.invalidPayload
+  }
+}
