@@ -1,0 +1,89 @@
+// Loads a configuration: file, then environment, then flags, a later one wins. All problems are reported at once.
+import { readFileSync, statSync } from 'node:fs'
+import { PolyloopError } from '../lib/errors.ts'
+import { type Kind, REFUSED } from './kind.ts'
+import type { ConfigOf, OptionRows } from './option.ts'
+import { ConfigProblem } from './problem.ts'
+import { checkRelations, type Resolved } from './relation.ts'
+import { type ConfigFile, ConfigSources, FILE_BYTES_MAX } from './source.ts'
+
+export interface ConfigRequest<Rows extends OptionRows> {
+  readonly options: Rows
+  readonly file?: ConfigFile | undefined
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Each is `key=value`. */
+  readonly flags?: readonly string[]
+}
+
+export interface LoadedConfig<Rows extends OptionRows> {
+  /** Nested and deeply frozen; a structured clone of it is not frozen (`deepFreeze`). */
+  readonly config: ConfigOf<Rows>
+  /** Key → `default`, `file:line`, `env NAME` or `flag`. */
+  readonly origins: ReadonlyMap<string, string>
+}
+
+/** Throws CONFIG_INVALID with `details.problems`, a ConfigProblem for each thing that is wrong. */
+export function loadConfig<Rows extends OptionRows>(request: ConfigRequest<Rows>): LoadedConfig<Rows> {
+  const rows: OptionRows = request.options
+  const sources = new ConfigSources(rows)
+  if (request.file !== undefined) sources.addFile(request.file)
+  sources.addEnvironment(request.environment ?? {})
+  sources.addFlags(request.flags ?? [])
+
+  const problems = sources.problems
+  const resolved = new Map<string, Resolved>()
+  for (const [key, row] of Object.entries(rows)) {
+    const given = sources.values.get(key)
+    const value = given === undefined ? row.default : row.kind.decode(given.raw)
+    if (value !== REFUSED) resolved.set(key, { value, origin: given?.origin ?? 'default' })
+    else if (given !== undefined) problems.push(new ConfigProblem(key, given.origin, refusal(row.kind, given.raw)))
+  }
+  problems.push(...checkRelations(rows, resolved))
+  if (problems.length > 0) throw new PolyloopError('CONFIG_INVALID', { problems })
+
+  const config: Branch = {}
+  for (const [key, { value }] of resolved) insert(config, key.split('.'), value)
+  const origins = new Map([...resolved].map(([key, { origin }]) => [key, origin]))
+  // `insert` builds what ConfigOf says, key by key.
+  return { config: deepFreeze(config) as ConfigOf<Rows>, origins }
+}
+
+/** Reads the file for `loadConfig`; throws CONFIG_INVALID when it cannot. */
+export function readConfigFile(path: string): ConfigFile {
+  try {
+    const { size } = statSync(path)
+    if (size <= FILE_BYTES_MAX) return { path, text: readFileSync(path, 'utf8') }
+    throw new RangeError(`${size} bytes, more than ${FILE_BYTES_MAX}`)
+  } catch (cause) {
+    const text = `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`
+    throw new PolyloopError('CONFIG_INVALID', { problems: [new ConfigProblem('', path, text)] }, { cause })
+  }
+}
+
+/** Freezes plain objects and arrays all the way down; for a config that crossed to another thread. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) deepFreeze(member)
+  }
+  return value
+}
+
+type Branch = { [name: string]: unknown }
+
+const GIVEN_SHOWN_MAX = 80
+
+function refusal(kind: Kind<unknown>, raw: unknown): string {
+  const text = typeof raw === 'symbol' ? 'a YAML alias that does not resolve' : (JSON.stringify(raw) ?? String(raw))
+  const shown = text.length > GIVEN_SHOWN_MAX ? `${text.slice(0, GIVEN_SHOWN_MAX)}…` : text
+  return `must be ${kind.accepts}${kind.mask === undefined ? `, not ${shown}` : ' (value not shown)'}`
+}
+
+function insert(branch: Branch, [name = '', ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) {
+    branch[name] = value
+    return
+  }
+  branch[name] ??= {}
+  insert(branch[name] as Branch, rest, value)
+}

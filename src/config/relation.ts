@@ -1,0 +1,96 @@
+// Relations between options, checked in one function after each value is within its own bounds. A relation whose
+// options are not in the table (a test's, another service's) does not apply.
+import { accessSync, constants } from 'node:fs'
+import { formatDuration } from '../lib/units.ts'
+import type { TlsFiles } from './kind.ts'
+import type { OptionRows } from './option.ts'
+import { ConfigProblem } from './problem.ts'
+
+export interface Resolved {
+  readonly value: unknown
+  readonly origin: string
+}
+
+/** A healthy shard beats twice a second: a shorter limit would replace healthy shards. */
+const HANG_LIMIT_MIN_MS = 1_000
+
+/** The first is at most the second: otherwise one of the two would never act. */
+const RISING: readonly (readonly [string, string])[] = [
+  ['shard.restartBackoff.min', 'shard.restartBackoff.max'],
+  ['heap.passivateAt', 'heap.refuseAt'],
+  ['heap.refuseAt', 'heap.replaceAt'],
+  ['net.maxConnectionsPerAddress', 'net.maxConnections'],
+  ['net.sniff.bytes', 'net.receiveBuffer'],
+  ['net.sendBuffer.high', 'net.sendBuffer.max'],
+  ['net.sendBuffer.max', 'net.memory'],
+  ['ring.messageMax', 'ring.overflow'],
+]
+
+export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, Resolved>): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const setting = (key: string): unknown => resolved.get(key)?.value
+  const refuse = (key: string, text: string): void => {
+    problems.push(new ConfigProblem(key, resolved.get(key)?.origin ?? 'default', text))
+  }
+  const shown = (key: string): string => rows[key]?.kind.encode(setting(key)) ?? ''
+
+  for (const [lower, upper] of RISING) {
+    const [small, large] = [setting(lower), setting(upper)]
+    if (typeof small !== 'number' || typeof large !== 'number' || small <= large) continue
+    // Blame the one that was set: pointing at a default helps nobody.
+    if (resolved.get(lower)?.origin === 'default') refuse(upper, `${shown(upper)} is below ${lower} (${shown(lower)})`)
+    else refuse(lower, `${shown(lower)} is above ${upper} (${shown(upper)})`)
+  }
+
+  const hangLimitMs = setting('shard.hangLimit')
+  if (typeof hangLimitMs === 'number' && hangLimitMs > 0 && hangLimitMs < HANG_LIMIT_MIN_MS)
+    refuse(
+      'shard.hangLimit',
+      `${shown('shard.hangLimit')} is neither 0 nor at least ${formatDuration(HANG_LIMIT_MIN_MS)}`,
+    )
+
+  for (const key of ['bridge.kind', 'store.kind']) {
+    if (setting(key) === 'redis' && setting('bridge.redis.url') === undefined)
+      refuse(key, 'redis needs bridge.redis.url (or REDIS_URL)')
+  }
+
+  for (const [key, { value }] of resolved) {
+    if (rows[key]?.kind.members === undefined || value === undefined) continue
+    for (const [member, path] of Object.entries(value as TlsFiles)) {
+      if (!readable(path)) refuse(key, `${member}: the file ${path} cannot be read`)
+    }
+  }
+  for (const path of (setting('modules') ?? []) as readonly string[]) {
+    if (!readable(path)) refuse('modules', `the file ${path} cannot be read`)
+  }
+
+  for (const [key, other] of clashes(resolved)) refuse(key, `${shown(key)} is also ${other}`)
+  return problems
+}
+
+/** Ports that two listeners of the same address would fight for, as [key, key of the first]. */
+function clashes(resolved: ReadonlyMap<string, Resolved>): [string, string][] {
+  const found: [string, string][] = []
+  const taken = new Map<string, string>()
+  for (const [key, { value }] of resolved) {
+    if (!key.endsWith('.port') || value === 0) continue
+    const section = key.slice(0, -'.port'.length)
+    const service = /^services\.[^.]+/.exec(key)?.[0]
+    if (service !== undefined && resolved.get(`${service}.enabled`)?.value === false) continue
+    const protocol = section.endsWith('.udp') ? 'udp' : 'tcp'
+    const socket = `${protocol} ${String(resolved.get(`${section}.host`)?.value)} ${String(value)}`
+    const first = taken.get(socket)
+    if (first === undefined) taken.set(socket, key)
+    else found.push([key, first])
+  }
+  return found
+}
+
+function readable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch {
+    return false // Whatever the reason, the answer is the same: it cannot be read.
+  }
+}
