@@ -83,7 +83,7 @@ export const FAMILIES = {
   delay: family(
     'gauge',
     'polyloop_shard_eventloop_delay_seconds',
-    'How late the event loop ran its timers in the last sampling interval (p99).',
+    'How late the event loop ran its timers in the last two sampling intervals (p99).',
   ),
   heapUsed: family('gauge', 'polyloop_shard_heap_used_bytes', "Bytes in use in the thread's V8 heap."),
   heapLimit: family('gauge', 'polyloop_shard_heap_limit_bytes', "The limit of the thread's V8 heap."),

@@ -1,0 +1,155 @@
+// Main's page of metrics: the figures of every thread, from shared memory, and what those threads answered that are
+// alive. A thread that hangs is still on the page, with its figures. Text format 0.0.4.
+import { AggregatorRegistry, type Registry } from 'prom-client'
+import { THREAD, threadLabel } from '../lib/thread.ts'
+import { CLOSE_REASONS, FAMILIES, type Family, type FamilyName, REFUSE_REASONS } from './family.ts'
+import {
+  closedColumn,
+  FIGURE,
+  FIGURES,
+  type FigureName,
+  type FigureTable,
+  figureOf,
+  openConnections,
+  refusedColumn,
+  SERVICE_FIGURES,
+  type ServiceFigureName,
+  serviceColumn,
+} from './figure.ts'
+import type { MetricJson, MetricJsonValue } from './metrics.ts'
+import { processValues } from './process-figure.ts'
+
+export const EXPOSITION_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+/** How long the page waits for the threads; those that are late are on it with their figures only. */
+export const COLLECT_DEADLINE_MS = 1000
+
+/** A thread that can be asked for its metrics. */
+export interface MetricSource {
+  readonly thread: number
+  collect(): Promise<readonly MetricJson[]>
+}
+
+export interface ExpositionOptions {
+  readonly table: FigureTable
+  /** Names by service index. */
+  readonly services: readonly string[]
+  readonly version: string
+  readonly sources: () => Iterable<MetricSource>
+  readonly deadlineMs?: number
+}
+
+export class Exposition {
+  readonly #options: ExpositionOptions
+  /** Threads that still owe an answer, by index and generation: a hung one is asked once, not once per scrape. */
+  readonly #pending = new Set<string>()
+  #current: Promise<string> | undefined
+
+  constructor(options: ExpositionOptions) {
+    this.#options = options
+  }
+
+  /** The page. Scrapes that come together share one collection. */
+  text(): Promise<string> {
+    this.#current ??= this.#render().finally(() => {
+      this.#current = undefined
+    })
+    return this.#current
+  }
+
+  async #render(): Promise<string> {
+    const answers = await this.#collect()
+    const main = threadLabel(THREAD.main)
+    const figures = new Map<FamilyName, MetricJsonValue[]>()
+    collectFigures(this.#options.table, this.#options.services, figures)
+    for (const [name, value] of processValues()) figures.set(name, [{ value, labels: { shard: main } }])
+    const build = { shard: main, version: this.#options.version, node: process.version }
+    figures.set('buildInfo', [{ value: 1, labels: build }])
+    // Every family of the table is on every page, with or without series, so that a name never comes and goes.
+    const own = (Object.entries(FAMILIES) as [FamilyName, Family][]).map(
+      ([key, { name, help, type }]): MetricJson => ({
+        name,
+        help,
+        type,
+        aggregator: 'sum',
+        values: figures.get(key) ?? [],
+      }),
+    )
+    const registry: Registry = AggregatorRegistry.aggregate([own, ...answers])
+    return registry.metrics()
+  }
+
+  async #collect(): Promise<MetricJson[][]> {
+    const answers: MetricJson[][] = []
+    const asked: Promise<void>[] = []
+    for (const source of this.#options.sources()) {
+      const key = `${source.thread} ${this.#options.table.generation(source.thread)}`
+      if (this.#pending.has(key)) continue
+      this.#pending.add(key)
+      const answered = source
+        .collect()
+        .then((metrics) => void answers.push(withShard(metrics, threadLabel(source.thread))))
+        // A thread that cannot answer has ended or hangs: `polyloop_shard_up` says so on the same page.
+        .catch(() => undefined)
+        .finally(() => this.#pending.delete(key))
+      asked.push(answered)
+    }
+    const { promise: deadline, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, this.#options.deadlineMs ?? COLLECT_DEADLINE_MS)
+    await Promise.race([Promise.all(asked), deadline])
+    clearTimeout(timer)
+    // A copy: an answer that comes after the deadline must not change the page under way.
+    return [...answers]
+  }
+}
+
+function withShard(metrics: readonly MetricJson[], shard: string): MetricJson[] {
+  return metrics.map((metric) => ({
+    ...metric,
+    values: metric.values.map((value) => ({ ...value, labels: { shard, ...value.labels } })),
+  }))
+}
+
+function collectFigures(
+  table: FigureTable,
+  services: readonly string[],
+  into: Map<FamilyName, MetricJsonValue[]>,
+): void {
+  const push = (family: FamilyName, value: number, labels: Readonly<Record<string, string>>): void => {
+    const values = into.get(family)
+    if (values === undefined) into.set(family, [{ value, labels }])
+    else values.push({ value, labels })
+  }
+  for (const thread of table.threads()) {
+    const row = table.row(thread)
+    const shard = threadLabel(thread)
+    const state = table.state(thread)
+    push('up', state === 'ready' || state === 'draining' ? 1 : 0, { shard })
+    push('restarts', table.restarts(thread), { shard })
+    for (const name of Object.keys(FIGURES) as FigureName[]) {
+      const figure = FIGURES[name]
+      push(figure.family, figureOf(row, FIGURE[name]), { shard, ...('labels' in figure ? figure.labels : {}) })
+    }
+    for (const reason of CLOSE_REASONS) push('netClosed', figureOf(row, closedColumn(reason)), { shard, reason })
+    if (thread === THREAD.acceptor) {
+      for (const reason of REFUSE_REASONS) push('netRefused', figureOf(row, refusedColumn(reason)), { shard, reason })
+    }
+    for (const [service, name] of services.entries()) {
+      for (const figure of serviceFiguresOf(thread)) {
+        const { family, ...rest } = SERVICE_FIGURES[figure]
+        const value =
+          figure === 'closed' ? openConnections(row, service) : figureOf(row, serviceColumn(service, figure))
+        push(family, value, { shard, service: name, ...('labels' in rest ? rest.labels : {}) })
+      }
+    }
+  }
+}
+
+const ACCEPTOR_FIGURES: readonly ServiceFigureName[] = ['handoffsOk', 'handoffsFailed', 'handoffsRerouted']
+const SHARD_FIGURES: readonly ServiceFigureName[] = ['opened', 'closed', 'messagesIn', 'messagesOut']
+
+// Handoffs are counted where they start, connections and messages where they live: the rest would be series of zeros.
+function serviceFiguresOf(thread: number): readonly ServiceFigureName[] {
+  if (thread === THREAD.acceptor) return ACCEPTOR_FIGURES
+  return thread >= THREAD.firstShard ? SHARD_FIGURES : []
+}
