@@ -35,8 +35,11 @@ export interface WebSocketOutput {
   paused(): boolean
   /** We sent the first close frame: after CLOSE_WAIT_MS without an answer the connection is lost. */
   awaitClose(): void
-  /** Nothing more will be written or read: flush, end, and swallow what still comes. */
-  finish(): void
+  /**
+   * Nothing more will be written or read: flush, end, and swallow what still comes. `code` is what ended it: the peer's
+   * close code, or ours after a violation or a drop.
+   */
+  finish(code: number, byPeer: boolean): void
 }
 
 export interface WebSocketHandler {
@@ -123,7 +126,7 @@ export class WebSocketProtocol implements FrameSink {
     if (this.#state === 'closed') return
     // After our close frame nothing else may be sent, not even a second one.
     if (this.#state === 'open') this.#output.writeControl(encodeCloseFrame(code, reason))
-    this.#end(code, reason)
+    this.#end(code, reason, false)
   }
 
   /** The transport ended: without the peer's close frame that is 1006. */
@@ -173,7 +176,7 @@ export class WebSocketProtocol implements FrameSink {
   close(code: number, reason: Buffer): void {
     if (this.#state === 'closed') return
     if (this.#state === 'open') this.#output.writeControl(encodeCloseFrame(code))
-    this.#end(code, reason.toString())
+    this.#end(code, reason.toString(), true)
   }
 
   fail(closeCode: FailureCode): void {
@@ -184,10 +187,10 @@ export class WebSocketProtocol implements FrameSink {
     return this.#state !== 'closed' && this.#output.paused()
   }
 
-  #end(code: number, reason: string): void {
+  #end(code: number, reason: string, byPeer: boolean): void {
     this.#state = 'closed'
     this.#ping = undefined
-    this.#output.finish()
+    this.#output.finish(code, byPeer)
     this.#handler.closed(code, reason)
   }
 }

@@ -61,6 +61,8 @@ const HUGE = 2 ** 30 - 1
 /** Upper bound of `messageBytesMax`. */
 export const MESSAGE_BYTES_LIMIT = HUGE - 1
 const EMPTY = Buffer.alloc(0)
+/** Error texts of a message that did not inflate. */
+export const INFLATE_ERROR = { corrupt: 'not deflate data', tooLarge: 'the message inflates beyond the limit' } as const
 
 export class WebSocketReceiver {
   readonly #limits: ReceiverLimits
@@ -279,7 +281,7 @@ export class WebSocketReceiver {
       const inflated = inflateMessage(payload, this.#limits.messageBytesMax)
       if (typeof inflated === 'number') {
         this.#end()
-        sink.fail(inflated, inflated === CLOSE_CODE.invalidPayload ? 'not deflate data' : 'inflates beyond the limit')
+        sink.fail(inflated, inflated === CLOSE_CODE.invalidPayload ? INFLATE_ERROR.corrupt : INFLATE_ERROR.tooLarge)
         return false
       }
       message = inflated
