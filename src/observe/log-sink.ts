@@ -1,0 +1,156 @@
+// Main's end of the log: takes the lines of all threads and writes them to one stream, pretty on a terminal. Never
+// waits: what a stuck reader leaves behind is bounded, beyond it lines are dropped and counted.
+import type { Writable } from 'node:stream'
+import { prettyFactory } from 'pino-pretty'
+import { type Clock, systemClock } from '../lib/clock.ts'
+
+/** Characters that may wait for a slow reader: some 20,000 lines. */
+export const LOG_QUEUE_CHARACTERS_MAX = 4 * 1024 * 1024
+
+/** How long `close` waits for a reader. */
+export const LOG_FLUSH_DEADLINE_MS = 1000
+
+export interface LogStream extends Pick<Writable, 'write' | 'on' | 'off'> {
+  readonly isTTY?: boolean
+  hasColors?(): boolean
+}
+
+export interface LogSinkOptions {
+  /** `auto`: on a terminal. */
+  readonly pretty: boolean | 'auto'
+  /** Usually process.stdout: a pipe or terminal of Node's does not block on Linux, and a file is never stuck. */
+  readonly stream: LogStream
+  readonly clock?: Clock
+}
+
+export class LogSink {
+  readonly #stream: LogStream
+  readonly #format: (line: string) => string
+  readonly #clock: Clock
+  #queue: string[] = []
+  /** Of the queue and of the chunk that is being written. */
+  #waitingCharacters = 0
+  #state: 'idle' | 'scheduled' | 'writing' | 'broken' = 'idle'
+  #dropped = 0
+  #droppedReported = 0
+  #idleWaiters: (() => void)[] = []
+
+  constructor(options: LogSinkOptions) {
+    const terminal = options.stream.isTTY === true
+    const pretty = options.pretty === 'auto' ? terminal : options.pretty
+    this.#format = pretty ? prettyLine(terminal && options.stream.hasColors?.() === true) : (line) => line
+    this.#stream = options.stream
+    this.#clock = options.clock ?? systemClock
+    this.#stream.on('error', this.#onError)
+  }
+
+  /** Lines that were dropped because nobody read the stream, since the start. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** One JSON line with its newline. Never throws, never waits. */
+  readonly write = (line: string): void => {
+    if (this.#state === 'broken' || this.#waitingCharacters + line.length > LOG_QUEUE_CHARACTERS_MAX) {
+      this.#dropped++
+      return
+    }
+    this.#queue.push(line)
+    this.#waitingCharacters += line.length
+    this.#schedule()
+  }
+
+  /** Hands everything that waits to the stream at once: for the process's `exit` event, where nothing can wait. */
+  writeNow(): void {
+    if (this.#state === 'broken' || this.#queue.length === 0) return
+    this.#stream.write(this.#takeChunk())
+  }
+
+  /** True when all lines were written, false when the reader did not take them in time. */
+  async flush(deadlineMs = LOG_FLUSH_DEADLINE_MS): Promise<boolean> {
+    if (this.#isSettled()) return this.#state === 'idle'
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#idleWaiters.push(resolve)
+    const timer = setTimeout(resolve, deadlineMs)
+    await promise
+    clearTimeout(timer)
+    return this.#state === 'idle'
+  }
+
+  /** Flushes and lets go of the stream, which stays open. */
+  async close(): Promise<void> {
+    await this.flush()
+    this.#stream.off('error', this.#onError)
+    this.#state = 'broken'
+  }
+
+  #schedule(): void {
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
+    // Lines of one turn leave in one system call.
+    setImmediate(this.#writeChunk)
+  }
+
+  readonly #writeChunk = (): void => {
+    if (this.#state !== 'scheduled') return
+    this.#state = 'writing'
+    const characters = this.#waitingCharacters
+    // Only one chunk is with the stream at a time: what waits here can still be counted, bounded and written at exit.
+    this.#stream.write(this.#takeChunk(), () => {
+      if (this.#state !== 'writing') return
+      this.#waitingCharacters -= characters
+      this.#state = 'idle'
+      this.#reportDropped()
+      if (this.#queue.length > 0) this.#schedule()
+      else this.#wakeWaiters()
+    })
+  }
+
+  #takeChunk(): string {
+    const lines = this.#queue
+    this.#queue = []
+    return lines.map(this.#format).join('')
+  }
+
+  #reportDropped(): void {
+    const lines = this.#dropped - this.#droppedReported
+    if (lines === 0) return
+    this.#droppedReported = this.#dropped
+    const time = new Date(this.#clock.wallMs()).toISOString()
+    this.write(`${JSON.stringify({ level: 'warn', time, thread: 'main', lines, event: 'observe.log_dropped' })}\n`)
+  }
+
+  // Nobody reads any more (EPIPE), for example because the terminal is gone. The server goes on, its log does not.
+  readonly #onError = (): void => {
+    this.#dropped += this.#queue.length
+    this.#queue = []
+    this.#state = 'broken'
+    this.#wakeWaiters()
+  }
+
+  #isSettled(): boolean {
+    return this.#state === 'idle' || this.#state === 'broken'
+  }
+
+  #wakeWaiters(): void {
+    for (const wake of this.#idleWaiters) wake()
+    this.#idleWaiters = []
+  }
+}
+
+export function createLogSink(options: LogSinkOptions): LogSink {
+  return new LogSink(options)
+}
+
+function prettyLine(colorize: boolean): (line: string) => string {
+  const format = prettyFactory({
+    colorize,
+    singleLine: true,
+    messageKey: 'event',
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'pid,hostname',
+    errorLikeObjectKeys: [],
+  })
+  // JSON escapes the C0 controls only; the C1 ones, and DEL, reach a terminal as commands too.
+  return (line) => format(line.replace(/[\x7f-\x9f]/g, '\ufffd'))
+}
