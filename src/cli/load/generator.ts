@@ -1,0 +1,333 @@
+// One generator thread: opens its share of the connections, sends by schedule (open loop) or by window (closed loop),
+// counts what comes back, and reports. Knows threads only through the functions it is given.
+//
+//   connecting ──► waiting ──begin──► sending ──end, stop──► draining ──► done
+//                     └──────────────────stop──────────────────┘
+import type { Clock } from '../../lib/clock.ts'
+import { Conversation, type Exchange } from './conversation.ts'
+import { LatencyHistogram } from './histogram.ts'
+import type { Link } from './link.ts'
+import { MessagePattern } from './message.ts'
+import { openLink } from './opening.ts'
+import { Schedule } from './schedule.ts'
+import { Tally } from './tally.ts'
+import { COUNTER, counterRow, type FromGenerator, type GeneratorStart, type ToGenerator } from './thread-message.ts'
+
+/** How often timeouts and phases are looked at. */
+const SWEEP_MS = 20
+/** Handshakes in progress; the ramp waits when a server is slower than it. */
+const OPENING_MAX = 512
+/** Messages sent in one turn of the loop before answers are read again. */
+const TURN_MESSAGES_MAX = 256
+/** Node's timers are up to this late: an open loop polls instead when the next message is nearer. */
+const TIMER_MS = 1.5
+/** Unsent bytes above which a connection takes no more messages of an open loop: they go out late, and count so. */
+const BUFFERED_BYTES_MAX = 1024 * 1024
+/** Quiet time after the last answer, for duplicates to show. */
+const QUIET_MS = 60
+/** A run that was stopped by hand does not wait longer for what is under way. */
+const STOP_DRAIN_MS = 1_000
+
+export class Generator implements Exchange {
+  readonly pattern: MessagePattern
+  readonly errors = new Tally()
+  readonly ordered: boolean
+  readonly #start: GeneratorStart
+  readonly #clock: Clock
+  readonly #tell: (message: FromGenerator) => void
+  readonly #threadCpuMs: () => number
+  readonly #counters: Float64Array
+  readonly #latency = new LatencyHistogram()
+  readonly #sendLag = new LatencyHistogram()
+  readonly #scratch: Buffer
+  readonly #window: number
+  readonly #open: Conversation[] = []
+  #phase: 'connecting' | 'waiting' | 'sending' | 'draining' | 'done' = 'connecting'
+  #nextNumber: number
+  #opening = 0
+  #connectStartMs = 0
+  #ready: Conversation[] = []
+  #flushing = false
+  #turn = 0
+  #schedule: Schedule | undefined
+  #measureMs = Infinity
+  #endMs = Infinity
+  #drainUntilMs = Infinity
+  #lastAnswerMs = 0
+  #unanswered = 0
+  #sent = 0
+  #answered = 0
+  #wrong = 0
+  #measuredAnswers = 0
+  #cpuMs = Number.NaN
+  #noConnectionLeft = false
+  #sweeper: NodeJS.Timeout | undefined
+
+  constructor(start: GeneratorStart, clock: Clock, threadCpuMs: () => number, tell: (message: FromGenerator) => void) {
+    const { plan } = start
+    this.#start = start
+    this.#clock = clock
+    this.#threadCpuMs = threadCpuMs
+    this.#tell = tell
+    this.ordered = plan.transport !== 'udp'
+    this.pattern = new MessagePattern(plan.sizeBytes, plan.seed, plan.transport === 'tcp')
+    this.#scratch = Buffer.alloc(plan.sizeBytes)
+    this.#window = plan.load.kind === 'closed' ? plan.load.window : 0
+    this.#counters = counterRow(start.counters, start.thread)
+    this.#nextNumber = start.first
+  }
+
+  connect(): void {
+    this.#connectStartMs = this.#clock.nowMs()
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    this.#sweep()
+  }
+
+  handle(message: ToGenerator): void {
+    if (message.type === 'begin') this.#begin(message)
+    else this.#stop()
+  }
+
+  #begin(times: { startMs: number; measureMs: number; endMs: number }): void {
+    if (this.#phase !== 'waiting') return
+    const { plan, thread, first, end } = this.#start
+    this.#phase = 'sending'
+    this.#measureMs = times.measureMs
+    this.#endMs = times.endMs
+    if (plan.load.kind === 'closed') {
+      for (const conversation of this.#open) this.#queue(conversation)
+      return
+    }
+    const { ratePerSecond, poisson } = plan.load
+    const share = (end - first) / plan.connections
+    // Threads take turns inside a gap, so that together they are evenly spaced, too.
+    const phaseMs = ((1_000 / ratePerSecond) * thread) / plan.threads / share / plan.threads
+    this.#schedule = new Schedule(times.startMs + phaseMs, ratePerSecond * share, poisson, plan.seed + thread)
+    this.#pump()
+  }
+
+  #stop(): void {
+    if (this.#phase === 'connecting' || this.#phase === 'waiting') this.#finish()
+    else if (this.#phase === 'sending') this.#drain(this.#clock.nowMs(), STOP_DRAIN_MS)
+  }
+
+  // ---- sending ----
+
+  #send(conversation: Conversation, link: Link, dueMs: number, nowMs: number): void {
+    this.pattern.write(this.#scratch, 0, conversation.number, conversation.ledger.next)
+    conversation.ledger.sent(dueMs, nowMs)
+    this.#unanswered++
+    this.#sent++
+    link.send(this.#scratch)
+  }
+
+  /** Closed loop: the conversation may send again. Its messages leave together, after all answers of this read. */
+  #queue(conversation: Conversation): void {
+    if (conversation.queued) return
+    conversation.queued = true
+    this.#ready.push(conversation)
+    if (this.#flushing) return
+    this.#flushing = true
+    process.nextTick(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    const ready = this.#ready
+    this.#ready = []
+    this.#flushing = false
+    for (const conversation of ready) {
+      conversation.queued = false
+      if (conversation.place < 0 || conversation.link === undefined || this.#phase !== 'sending') continue
+      const nowMs = this.#clock.nowMs()
+      if (nowMs >= this.#endMs) continue
+      if (conversation.ledger.full) conversation.makeRoom()
+      const room = this.#window - conversation.ledger.inFlight
+      if (room <= 0) continue
+      conversation.link.begin()
+      for (let index = 0; index < room; index++) this.#send(conversation, conversation.link, nowMs, nowMs)
+      conversation.link.end()
+    }
+  }
+
+  /** Open loop: sends what is due, whatever has come back. */
+  readonly #pump = (): void => {
+    const schedule = this.#schedule
+    if (schedule === undefined || this.#phase !== 'sending') return
+    let nowMs = this.#clock.nowMs()
+    let stuck = false
+    for (let count = 0; count < TURN_MESSAGES_MAX && schedule.dueMs <= nowMs && schedule.dueMs < this.#endMs; count++) {
+      const conversation = this.#withRoom()
+      if (conversation?.link === undefined) {
+        stuck = true
+        break
+      }
+      conversation.link.begin()
+      this.#send(conversation, conversation.link, schedule.dueMs, nowMs)
+      conversation.link.end()
+      if (schedule.dueMs >= this.#measureMs) this.#sendLag.recordMs(nowMs - schedule.dueMs)
+      schedule.advance()
+      nowMs = this.#clock.nowMs()
+    }
+    const restMs = Math.min(schedule.dueMs, this.#endMs) - nowMs
+    if (stuck) setTimeout(this.#pump, 1)
+    else if (restMs > TIMER_MS + 1) setTimeout(this.#pump, Math.floor(restMs - TIMER_MS))
+    else if (restMs <= 0 || this.#start.plan.poll) setImmediate(this.#pump)
+    else setTimeout(this.#pump, 1)
+  }
+
+  /** The next open conversation, in turn, that takes a message. */
+  #withRoom(): Conversation | undefined {
+    const open = this.#open
+    for (let tried = 0; tried < open.length; tried++) {
+      this.#turn = this.#turn + 1 < open.length ? this.#turn + 1 : 0
+      const conversation = open[this.#turn]
+      if (conversation?.link === undefined) continue
+      if (conversation.ledger.full) conversation.makeRoom()
+      if (!conversation.ledger.full && conversation.link.bufferedBytes < BUFFERED_BYTES_MAX) return conversation
+    }
+    return undefined
+  }
+
+  // ---- what conversations tell ----
+
+  opened(conversation: Conversation): void {
+    this.#opening--
+    conversation.place = this.#open.push(conversation) - 1
+    this.#count(COUNTER.opened, 1)
+    this.#counters[COUNTER.open] = this.#open.length
+  }
+
+  closed(conversation: Conversation, wasOpen: boolean): void {
+    if (!wasOpen) {
+      this.#opening--
+      this.#count(COUNTER.failed, 1)
+      return
+    }
+    const last = this.#open.pop()
+    if (last !== undefined && last !== conversation) {
+      this.#open[conversation.place] = last
+      last.place = conversation.place
+    }
+    conversation.place = -1
+    this.#counters[COUNTER.open] = this.#open.length
+    if (this.#open.length > 0 || this.#phase !== 'sending') return
+    this.#noConnectionLeft = true
+    this.#drain(this.#clock.nowMs(), 0)
+  }
+
+  answered(conversation: Conversation, dueMs: number, right: boolean): void {
+    const nowMs = this.#clock.nowMs()
+    this.#unanswered--
+    this.#lastAnswerMs = nowMs
+    if (right) this.#answered++
+    else this.#wrong++
+    const arrivedInside = nowMs >= this.#measureMs && nowMs < this.#endMs
+    if (arrivedInside) this.#measuredAnswers++
+    // Closed loop: due is when it was sent, and an answer after the end would only count if it was fast.
+    if (right && (this.#window > 0 ? arrivedInside : this.#dueInside(dueMs))) this.#latency.recordMs(nowMs - dueMs)
+    if (this.#window > 0 && this.#phase === 'sending') this.#queue(conversation)
+  }
+
+  missing(dueMs: number): void {
+    this.#unanswered--
+    // With the time waited: a message that never came back must not look faster than one that came late.
+    if (this.#dueInside(dueMs)) this.#latency.recordMs(this.#clock.nowMs() - dueMs)
+  }
+
+  #dueInside(dueMs: number): boolean {
+    return dueMs >= this.#measureMs && dueMs < this.#endMs
+  }
+
+  // ---- phases ----
+
+  #sweep(): void {
+    const nowMs = this.#clock.nowMs()
+    if (this.#phase === 'connecting') this.#ramp(nowMs)
+    if (this.#phase === 'sending' || this.#phase === 'draining') this.#expire(nowMs)
+    if (this.#phase === 'sending' && nowMs >= this.#measureMs && Number.isNaN(this.#cpuMs)) {
+      this.#cpuMs = -this.#threadCpuMs()
+    }
+    if (this.#phase === 'sending' && nowMs >= this.#endMs) this.#drain(this.#endMs, this.#start.plan.timeoutMs)
+    if (this.#phase === 'draining') {
+      const quiet = this.#unanswered === 0 && nowMs - Math.max(this.#lastAnswerMs, this.#endMs) >= QUIET_MS
+      if (quiet || nowMs >= this.#drainUntilMs) this.#finish()
+    }
+    this.#counters[COUNTER.sent] = this.#sent
+    this.#counters[COUNTER.answered] = this.#answered + this.#wrong
+    this.#counters[COUNTER.errors] = this.errors.total
+  }
+
+  #ramp(nowMs: number): void {
+    const { plan, address, first, end } = this.#start
+    const perMs = (plan.rampPerSecond * (end - first)) / plan.connections / 1_000
+    // At least one at a time, or a short ramp would never start.
+    const allowed = first + Math.ceil((nowMs - this.#connectStartMs + SWEEP_MS) * perMs)
+    while (this.#nextNumber < Math.min(end, allowed) && this.#opening < OPENING_MAX) {
+      this.#opening++
+      const conversation = new Conversation(this.#nextNumber++, this, Math.max(this.#window, 4))
+      conversation.link = openLink(plan, address, conversation.number, conversation)
+    }
+    if (this.#nextNumber < end || this.#opening > 0) return
+    this.#phase = 'waiting'
+    this.#tell({ type: 'connected', opened: this.#open.length })
+  }
+
+  #expire(nowMs: number): void {
+    const sentBeforeMs = nowMs - this.#start.plan.timeoutMs
+    for (const conversation of this.#open) {
+      conversation.expire(sentBeforeMs)
+      if (this.#window > 0 && this.#phase === 'sending' && conversation.ledger.inFlight < this.#window) {
+        this.#queue(conversation)
+      }
+    }
+  }
+
+  #drain(endMs: number, drainMs: number): void {
+    const nowMs = this.#clock.nowMs()
+    this.#phase = 'draining'
+    this.#endMs = endMs
+    this.#drainUntilMs = nowMs + drainMs + QUIET_MS
+    if (Number.isNaN(this.#cpuMs)) this.#cpuMs = 0
+    else this.#cpuMs += this.#threadCpuMs()
+    const schedule = this.#schedule
+    if (schedule === undefined) return
+    let unsent = 0
+    for (; schedule.dueMs < endMs; schedule.advance()) {
+      unsent++
+      if (this.#dueInside(schedule.dueMs)) this.#latency.recordMs(nowMs - schedule.dueMs)
+    }
+    this.errors.count('unsent', '', unsent)
+  }
+
+  #finish(): void {
+    if (this.#phase === 'done') return
+    for (const conversation of this.#open) conversation.expire(Infinity)
+    this.#phase = 'done'
+    // Closing the links may still count something; the report is what was known here.
+    const errors = this.errors.counts()
+    clearInterval(this.#sweeper)
+    for (const conversation of this.#open) conversation.link?.close()
+    this.#counters[COUNTER.sent] = this.#sent
+    this.#counters[COUNTER.answered] = this.#answered + this.#wrong
+    this.#counters[COUNTER.open] = 0
+    this.#tell({
+      type: 'done',
+      result: {
+        errors,
+        latency: this.#latency.encode(),
+        sendLag: this.#sendLag.encode(),
+        sent: this.#sent,
+        answered: this.#answered,
+        wrong: this.#wrong,
+        measuredAnswers: this.#measuredAnswers,
+        measuredMs: Math.max(0, this.#endMs - this.#measureMs),
+        cpuMs: Number.isNaN(this.#cpuMs) ? 0 : this.#cpuMs,
+        noConnectionLeft: this.#noConnectionLeft,
+      },
+    })
+  }
+
+  #count(counter: number, times: number): void {
+    this.#counters[counter] = (this.#counters[counter] ?? 0) + times
+  }
+}

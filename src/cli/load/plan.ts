@@ -1,0 +1,216 @@
+// What a load test will do, read from the command line: every value checked against its limit, all problems at once.
+// Pure: no socket, no clock.
+import { formatDuration, parseDuration, parseSize } from '../../lib/units.ts'
+import { CONNECTIONS_MAX as CONNECTION_NUMBERS_MAX, MESSAGE_BYTES_MIN } from './message.ts'
+
+export const CONNECTIONS_MAX = Math.min(100_000, CONNECTION_NUMBERS_MAX)
+export const DURATION_MS_MAX = 3_600_000
+export const RATE_PER_SECOND_MAX = 1_000_000
+export const WINDOW_MESSAGES_MAX = 1_024
+export const THREADS_MAX = 64
+const TIMEOUT_MS_MAX = 60_000
+const RAMP_PER_SECOND_MAX = 100_000
+/** A line of the echo service: longer ones come back in pieces. A datagram over IPv4. The echo service's WebSocket limit. */
+const SIZE_BYTES_MAX = { tcp: 65_536, udp: 65_507, ws: 1_048_576 } as const
+/** A datagram that did not come back within a second on its way through one machine or one network is lost. */
+const TIMEOUT_MS = { tcp: 5_000, udp: 1_000, ws: 5_000 } as const
+
+export type Transport = 'ws' | 'tcp' | 'udp'
+
+/** Open: `ratePerSecond` over all connections, whatever comes back. Closed: `window` messages in flight per connection. */
+export type Load =
+  | { readonly kind: 'open'; readonly ratePerSecond: number; readonly poisson: boolean }
+  | { readonly kind: 'closed'; readonly window: number }
+
+/** One run against one target. Crosses threads as it is. */
+export interface LoadPlan {
+  readonly url: string
+  readonly transport: Transport
+  readonly secure: boolean
+  readonly host: string
+  readonly port: number
+  /** Path and query, for WebSocket. */
+  readonly path: string
+  readonly connections: number
+  readonly load: Load
+  readonly sizeBytes: number
+  readonly warmupMs: number
+  readonly durationMs: number
+  /** How long an answer, or a handshake, may take. */
+  readonly timeoutMs: number
+  readonly threads: number
+  readonly rampPerSecond: number
+  readonly seed: number
+  /** TCP: lines come back as `[Conn N] <line>`, or as they are. */
+  readonly mode: 'prefixed' | 'raw'
+  readonly binary: boolean
+  readonly sessionKeys: boolean
+  readonly insecure: boolean
+  /** Open loop: poll between messages that are less than two timer ticks apart, instead of sending late. */
+  readonly poll: boolean
+  readonly pid: number | undefined
+}
+
+/** The flags of the command, as typed. */
+export interface LoadTestOptions {
+  readonly connections?: string | number
+  readonly rate?: string | number
+  readonly window?: string | number
+  readonly size?: string | number
+  readonly warmup?: string | number
+  readonly duration?: string | number
+  readonly timeout?: string | number
+  readonly threads?: string | number
+  readonly ramp?: string | number
+  readonly seed?: string | number
+  readonly pid?: string | number
+  readonly mode?: string
+  readonly poisson?: boolean
+  readonly binary?: boolean
+  readonly sessionKeys?: boolean
+  readonly insecure?: boolean
+  readonly poll?: boolean
+  readonly json?: boolean
+}
+
+/** Targets that stand for several URLs, tried one after another. */
+export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
+  echo: ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
+}
+
+export type PlanResult =
+  | { readonly plans: readonly LoadPlan[]; readonly problems?: never }
+  | { readonly plans?: never; readonly problems: readonly string[] }
+
+/** What the machine and the moment contribute to a plan. */
+export interface PlanSurroundings {
+  readonly cores: number
+  readonly seed: number
+}
+
+export function parseLoadPlans(target: string, options: LoadTestOptions, around: PlanSurroundings): PlanResult {
+  const reader = new OptionReader(options)
+  const urls = SCENARIOS[target] ?? [target]
+  const plans = urls.map((url) => planOf(url, reader, around))
+  if (reader.problems.size > 0) return { problems: [...reader.problems] }
+  return { plans }
+}
+
+function planOf(url: string, reader: OptionReader, around: PlanSurroundings): LoadPlan {
+  const { options } = reader
+  const place = targetOf(url, reader)
+  const connections = reader.whole('connections', 100, 1, CONNECTIONS_MAX)
+  const threads = reader.whole('threads', threadsFor(around.cores), 1, THREADS_MAX)
+  const mode = options.mode ?? 'prefixed'
+  if (mode !== 'prefixed' && mode !== 'raw') reader.problem(`--mode is prefixed or raw, not "${mode}"`)
+  if (options.rate !== undefined && options.window !== undefined) {
+    reader.problem('--rate (open loop) and --window (closed loop) exclude each other')
+  }
+  if (options.poisson === true && options.rate === undefined) reader.problem('--poisson needs --rate')
+  return {
+    url,
+    ...place,
+    connections,
+    load:
+      options.rate === undefined
+        ? { kind: 'closed', window: reader.whole('window', 1, 1, WINDOW_MESSAGES_MAX) }
+        : {
+            kind: 'open',
+            ratePerSecond: reader.number('rate', 1, 0.1, RATE_PER_SECOND_MAX),
+            poisson: options.poisson === true,
+          },
+    sizeBytes: reader.size('size', 64, MESSAGE_BYTES_MIN, SIZE_BYTES_MAX[place.transport]),
+    warmupMs: reader.duration('warmup', 2_000, 0, DURATION_MS_MAX),
+    durationMs: reader.duration('duration', 10_000, 100, DURATION_MS_MAX),
+    timeoutMs: reader.duration('timeout', TIMEOUT_MS[place.transport], 10, TIMEOUT_MS_MAX),
+    threads: Math.min(threads, connections),
+    rampPerSecond: reader.whole('ramp', 2_000, 1, RAMP_PER_SECOND_MAX),
+    seed: reader.whole('seed', around.seed, 0, 2 ** 32 - 1),
+    mode: mode === 'raw' ? 'raw' : 'prefixed',
+    binary: options.binary === true,
+    sessionKeys: options.sessionKeys === true,
+    insecure: options.insecure === true,
+    poll: options.poll ?? around.cores > threads,
+    pid: options.pid === undefined ? undefined : reader.whole('pid', 0, 1, 2 ** 31 - 1),
+  }
+}
+
+/** The server runs on the same machine more often than not: a quarter of the cores for the generator. */
+function threadsFor(cores: number): number {
+  return Math.max(1, Math.min(8, Math.floor(cores / 4)))
+}
+
+type Place = Pick<LoadPlan, 'transport' | 'secure' | 'host' | 'port' | 'path'>
+
+function targetOf(target: string, reader: OptionReader): Place {
+  const url = URL.canParse(target) ? new URL(target) : undefined
+  const scheme = url?.protocol.slice(0, -1)
+  const none = { transport: 'ws', secure: false, host: '', port: 0, path: '/' } as const
+  if (url === undefined || (scheme !== 'ws' && scheme !== 'wss' && scheme !== 'tcp' && scheme !== 'udp')) {
+    reader.problem(
+      `"${target}" is no target: ws://, wss://, tcp:// or udp://host:port, or ${Object.keys(SCENARIOS).join(', ')}`,
+    )
+    return none
+  }
+  const secure = scheme === 'wss'
+  const transport = secure ? 'ws' : scheme
+  // The URL class drops a port that is the scheme's default.
+  const port = url.port === '' && transport === 'ws' ? (secure ? 443 : 80) : Number(url.port)
+  if (url.hostname === '' || port === 0) reader.problem(`"${target}" needs a host and a port`)
+  return { transport, secure, host: url.hostname.replace(/^\[|\]$/g, ''), port, path: url.pathname + url.search }
+}
+
+/** Reads one flag at a time and collects what is wrong with them. */
+class OptionReader {
+  readonly options: LoadTestOptions
+  readonly problems = new Set<string>()
+
+  constructor(options: LoadTestOptions) {
+    this.options = options
+  }
+
+  problem(text: string): void {
+    this.problems.add(text)
+  }
+
+  whole(name: NumericOption, fallback: number, min: number, max: number): number {
+    const value = this.number(name, fallback, min, max)
+    if (!Number.isInteger(value)) this.problem(`--${name} is a whole number, not ${value}`)
+    return value
+  }
+
+  number(name: NumericOption, fallback: number, min: number, max: number): number {
+    return this.#bounded(name, fallback, min, max, (text) => (text.trim() === '' ? undefined : Number(text)), String)
+  }
+
+  duration(name: NumericOption, fallbackMs: number, minMs: number, maxMs: number): number {
+    return this.#bounded(name, fallbackMs, minMs, maxMs, parseDuration, formatDuration)
+  }
+
+  size(name: NumericOption, fallback: number, min: number, max: number): number {
+    return this.#bounded(name, fallback, min, max, parseSize, (bytes) => `${bytes} B`)
+  }
+
+  #bounded(
+    name: NumericOption,
+    fallback: number,
+    min: number,
+    max: number,
+    parse: (text: string) => number | undefined,
+    format: (value: number) => string,
+  ): number {
+    const given = this.options[name]
+    if (given === undefined) return fallback
+    const value = parse(String(given))
+    if (value !== undefined && value >= min && value <= max) return value
+    this.problem(`--${name} is ${format(min)} to ${format(max)}, not "${given}"`)
+    return fallback
+  }
+}
+
+type NumericOption = Exclude<
+  {
+    [K in keyof LoadTestOptions]-?: Exclude<LoadTestOptions[K], undefined> extends string | number ? K : never
+  }[keyof LoadTestOptions],
+  'mode'
+>

@@ -1,0 +1,109 @@
+// A WebSocket connection of the load generator: the `ws` client on a socket of our own.
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { WebSocket } from 'ws'
+import { codeOf, type Link, type LinkAddress, type LinkListener, openFailure } from './link.ts'
+import type { LoadPlan } from './plan.ts'
+
+const HANDSHAKE_TIMED_OUT = 'Opening handshake has timed out'
+
+export class WsLink implements Link {
+  readonly #websocket: WebSocket
+  readonly #listener: LinkListener
+  readonly #binary: boolean
+  readonly #options: { binary: boolean }
+  #socket: Socket | undefined
+  #state: 'opening' | 'open' | 'closed' = 'opening'
+  #error = ''
+
+  constructor(plan: LoadPlan, connection: number, where: LinkAddress, listener: LinkListener) {
+    this.#listener = listener
+    this.#binary = plan.binary
+    this.#options = { binary: plan.binary }
+    this.#websocket = new WebSocket(urlOf(plan, connection), {
+      perMessageDeflate: false,
+      // The content is compared byte by byte anyway.
+      skipUTF8Validation: true,
+      handshakeTimeout: plan.timeoutMs,
+      createConnection: () => {
+        this.#socket = plan.secure ? secureSocket(plan, where) : connect(optionsOf(where))
+        return this.#socket
+      },
+    })
+    this.#listen()
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket?.writableLength ?? 0
+  }
+
+  begin(): void {
+    this.#socket?.cork()
+  }
+
+  send(message: Buffer): void {
+    // ws copies while it masks, as long as it is handed a Buffer.
+    this.#websocket.send(message, this.#options)
+  }
+
+  end(): void {
+    this.#socket?.uncork()
+  }
+
+  close(): void {
+    if (this.#state === 'open') this.#websocket.close(1000)
+    else this.#websocket.terminate()
+    this.#state = 'closed'
+  }
+
+  #listen(): void {
+    const websocket = this.#websocket
+    websocket.on('open', () => {
+      if (this.#state !== 'opening') return
+      this.#state = 'open'
+      this.#listener.opened()
+    })
+    websocket.on('message', (data: Buffer, binary: boolean) => {
+      if (binary === this.#binary) this.#listener.received(data, 0, data.length)
+      else this.#listener.garbled()
+    })
+    websocket.on('unexpected-response', (_request, response) => {
+      this.#finish('rejected', `HTTP ${response.statusCode}`)
+      websocket.terminate()
+    })
+    websocket.on('error', (error) => {
+      this.#error = codeOf(error)
+      if (this.#state !== 'opening') return
+      if (error.message === HANDSHAKE_TIMED_OUT) this.#finish('connect-timeout', '')
+      else this.#finish(...openFailure(error))
+    })
+    websocket.on('close', (code, reason) => {
+      const kind = this.#state === 'opening' ? 'connect-failed' : 'closed'
+      this.#finish(kind, [code, reason.toString('utf8'), this.#error].filter((part) => part !== '').join(' '))
+    })
+  }
+
+  #finish(...end: Parameters<LinkListener['closed']>): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#listener.closed(...end)
+  }
+}
+
+function urlOf(plan: LoadPlan, connection: number): string {
+  if (!plan.sessionKeys) return plan.url
+  const url = new URL(plan.url)
+  url.searchParams.set('session', `key-${connection}`)
+  return url.href
+}
+
+function optionsOf(where: LinkAddress): { host: string; port: number; localAddress?: string } {
+  const { address: host, port, localAddress } = where
+  return localAddress === undefined ? { host, port } : { host, port, localAddress }
+}
+
+function secureSocket(plan: LoadPlan, where: LinkAddress): Socket {
+  // A server name must not be an address.
+  const name = /^[\d.]+$|:/.test(plan.host) ? {} : { servername: plan.host }
+  return connectTls({ ...optionsOf(where), ...name, rejectUnauthorized: !plan.insecure })
+}
