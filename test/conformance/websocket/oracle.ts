@@ -32,14 +32,14 @@ export interface Outcome {
   readonly events: readonly string[]
   /** It failed while inflating: at which fragment (we only ever do at the last one). */
   readonly inflateFailure?: 'last' | 'earlier'
-  /** ws only: a fragment that was not the last ended the deflate data, and the next one started anew. */
-  readonly restarted: boolean
+  /** ws only: how many events came before a fragment that was not the last ended the deflate data. */
+  readonly restartedAt?: number
 }
 
 export async function runOracle(stream: ClientStream): Promise<Outcome> {
   const events: string[] = []
   let inflateFailure: Outcome['inflateFailure']
-  let restarted = false
+  let restartedAt: number | undefined
   const extensions: Record<string, OracleDeflate> = {}
   let deflate: OracleDeflate | undefined
   if (stream.deflate) {
@@ -54,7 +54,7 @@ export async function runOracle(stream: ClientStream): Promise<Outcome> {
     const decompress = own.decompress.bind(own)
     own.decompress = (data, fin, done) => {
       decompress(data, fin, (error, inflated) => {
-        if (!fin && error === null && own._inflate === null) restarted = true
+        if (!fin && error === null && own._inflate === null) restartedAt ??= events.length
         const lengthBytes = receiver._messageLength + (inflated?.length ?? 0)
         if (error !== null || lengthBytes > stream.messageBytesMax) inflateFailure = fin ? 'last' : 'earlier'
         done(error, inflated)
@@ -88,7 +88,11 @@ export async function runOracle(stream: ClientStream): Promise<Outcome> {
     }
   }
   deflate?.cleanup()
-  return { events, restarted, ...(inflateFailure === undefined ? {} : { inflateFailure }) }
+  return {
+    events,
+    ...(inflateFailure === undefined ? {} : { inflateFailure }),
+    ...(restartedAt === undefined ? {} : { restartedAt }),
+  }
 }
 
 /** `ws` keeps the close status of an error under a symbol. */
@@ -126,7 +130,7 @@ export function runOurs(stream: ClientStream): Outcome {
       if (moves && random.oneIn(4)) receiver = WebSocketReceiver.thaw(limits, structuredClone(receiver.freeze()))
     }
   }
-  return { events, restarted: false, ...(failedInflating ? { inflateFailure: 'last' } : {}) }
+  return { events, ...(failedInflating ? { inflateFailure: 'last' } : {}) }
 }
 
 function latin1(data: unknown): string {
