@@ -1,0 +1,437 @@
+// One thread's end of all rings: sends to any thread by its index, and calls one sink for whatever arrives. It decides
+// when tails are published, who is woken, who is read next and when to sleep. Knows nothing of what the records mean.
+//
+//              ring, attach, watchdog                 turn
+//     ┌────────┐ ───────────────────────────▶ ┌─────────┐ ───▶ ┌───────────┐
+//     │ asleep │                              │ turning │      │ scheduled │ (a setImmediate is pending)
+//     └────────┘ ◀─────────────────────────── └─────────┘ ◀─── └───────────┘
+//              POLL_TURNS_MAX turns with nothing to do, no marks
+import type { MessagePort } from 'node:worker_threads'
+import { assert } from '../lib/assert.ts'
+import type { Clock } from '../lib/clock.ts'
+import { THREADS_MAX } from '../lib/thread.ts'
+import { type Bell, type BellKind, createBell } from './bell.ts'
+import { Doorbell } from './doorbell.ts'
+import type { Lane, LinkEnd } from './link.ts'
+import { Peer } from './peer.ts'
+
+/** As RecordSink, with the thread it came from. Bytes are valid only during the call; throwing ends the thread. */
+export type MeshSink = (source: number, kind: number, bytes: Uint8Array, offset: number, length: number) => void
+
+/** What should not happen and was survived; the owner logs it. The counters are in `stats()` as well. */
+export type MeshFault =
+  | { readonly what: 'late-wake'; readonly asleepMs: number }
+  | { readonly what: 'chunks-discarded'; readonly source: number; readonly chunks: number }
+  | { readonly what: 'message-too-large'; readonly peer: number; readonly kind: number; readonly bytes: number }
+
+export interface MeshOptions {
+  /** This thread's index. */
+  readonly self: number
+  /** Counts the threads that have had this index, u16: chunks of a dead writer are told from its successor's. */
+  readonly generation: number
+  readonly doorbells: SharedArrayBuffer
+  /** Asks main for a link; called once per peer until `attach`. Messages wait meanwhile. */
+  readonly requestLink: (peer: number) => void
+  readonly sink: MeshSink
+  /** Bound of what waits beyond the ring, per peer and lane. An empty queue takes one message of any legal size. */
+  readonly overflowBytesMax: number
+  readonly messageBytesMax: number
+  /** Bound of one turn, per lane. */
+  readonly drainRecordsMax?: number
+  readonly drainMs?: number
+  readonly clock: Clock
+  readonly bell?: BellKind
+  readonly onFault?: (fault: MeshFault) => void
+  /** Runs the next turn after I/O had its chance: setImmediate, except in tests that step by hand. */
+  readonly schedule?: (turn: () => void) => void
+}
+
+export interface MeshStats {
+  /** Messages given to the sink. */
+  recordsIn: number
+  /** Messages taken by `send`. */
+  recordsOut: number
+  /** Messages that found their ring full and waited beyond it. */
+  full: number
+  /** Messages refused by `send`. */
+  refused: number
+  /** Waiting messages thrown away by `forget` and `close`. */
+  dropped: number
+  overflowBytes: number
+  usedBytes: number
+  /** Turns that only the watchdog caused: each is a bug. */
+  watchdogWakes: number
+  discardedChunks: number
+  /** Rings of this thread's bell, and how often it rang others'. */
+  wakesIn: number
+  wakesOut: number
+}
+
+const DRAIN_RECORDS_MAX = 512
+const DRAIN_MS = 1
+
+/** Records from one ring before the next one is looked at and the clock is read: 16 make the clock cost 2 ns each. */
+const SLICE_RECORDS = 16
+
+/** Empty turns before sleeping: bench/ring-round-trip.bench.ts. Each costs the thread about 1 µs of CPU. */
+const POLL_TURNS_MAX = 4
+
+/** A turn that sends much publishes on the way, so that the reader works meanwhile: a small part of a 256 KiB ring. */
+const PUBLISH_BYTES = 16 * 1024
+
+/** The watchdog forgives a mark that is younger: its producer may be between marking and ringing, or the ring queued. */
+const LATE_WAKE_MS = 400
+
+type State = 'asleep' | 'scheduled' | 'turning' | 'closed'
+
+export class Mesh {
+  readonly #options: MeshOptions
+  readonly #doorbell: Doorbell
+  readonly #bell: Bell
+  readonly #clock: Clock
+  readonly #drainRecordsMax: number
+  readonly #drainMs: number
+  readonly #schedule: (turn: () => void) => void
+  readonly #peers: (Peer | undefined)[] = new Array(THREADS_MAX).fill(undefined)
+  /** Peers with something to read, each at most once, served in turn. */
+  readonly #queue: Peer[] = []
+  readonly #dirty: Peer[] = []
+  #flushScheduled = false
+  #state: State = 'scheduled'
+  #idleTurns = 0
+  /** When the watchdog first saw a mark while asleep; no turn has run since. */
+  #suspectSinceMs: number | undefined
+  readonly #stats: MeshStats = {
+    recordsIn: 0,
+    recordsOut: 0,
+    full: 0,
+    refused: 0,
+    dropped: 0,
+    overflowBytes: 0,
+    usedBytes: 0,
+    watchdogWakes: 0,
+    discardedChunks: 0,
+    wakesIn: 0,
+    wakesOut: 0,
+  }
+
+  constructor(options: MeshOptions) {
+    this.#options = options
+    this.#clock = options.clock
+    this.#drainRecordsMax = options.drainRecordsMax ?? DRAIN_RECORDS_MAX
+    this.#drainMs = options.drainMs ?? DRAIN_MS
+    this.#schedule = options.schedule ?? setImmediate
+    this.#doorbell = new Doorbell(options.doorbells, options.self)
+    this.#bell = createBell(options.bell ?? 'port', this.#doorbell, this.#onRing)
+    this.#schedule(this.#onTurn)
+  }
+
+  /**
+   * Copies a message of two parts for `peer`; it leaves with the next `flush`, or at the end of this turn. False means
+   * overloaded (RING_FULL), or longer than `messageBytesMax`: nothing was taken. Order is kept per peer and lane.
+   */
+  send(
+    peer: number,
+    lane: Lane,
+    kind: number,
+    head: Uint8Array,
+    headBytes: number,
+    body?: Uint8Array,
+    bodyStart = 0,
+    bodyBytes = 0,
+  ): boolean {
+    if (this.#state === 'closed') return false
+    const bytes = headBytes + bodyBytes
+    if (bytes > this.#options.messageBytesMax) {
+      this.#stats.refused++
+      this.#options.onFault?.({ what: 'message-too-large', peer, kind, bytes })
+      return false
+    }
+    const to = this.#peers[peer] ?? this.#addPeer(peer)
+    const outbox = lane === 'data' ? to.data : to.control
+    const sent = outbox.send(kind, head, headBytes, body, bodyStart, bodyBytes)
+    if (!to.dirty) this.#markDirty(to)
+    if (sent === 'refused') {
+      this.#stats.refused++
+      return false
+    }
+    this.#stats.recordsOut++
+    if (sent === 'waiting') this.#onWaiting(to)
+    if (outbox.unpublishedBytes >= PUBLISH_BYTES) this.#publish(to)
+    return true
+  }
+
+  /** Publishes what was sent and wakes who sleeps: call it at the end of a turn, else a microtask does. */
+  flush(): void {
+    // A publish cannot make a peer dirty, so the list does not grow meanwhile.
+    for (const peer of this.#dirty) {
+      peer.dirty = false
+      if (this.#peers[peer.index] !== peer) continue
+      peer.flushWaiting()
+      this.#publish(peer)
+    }
+    this.#dirty.length = 0
+  }
+
+  /** Joins a peer: the first link, or fresh ends over the same memory after one of the two threads was replaced. */
+  attach(link: LinkEnd): void {
+    if (this.#state === 'closed') {
+      link.port.close()
+      return
+    }
+    assert(link.peer !== this.#options.self, 'a thread has no link to itself')
+    const peer = this.#peers[link.peer] ?? this.#addPeer(link.peer)
+    peer.connect(link)
+    link.port.on('message', this.#onRing)
+    peer.flushWaiting()
+    peer.publish()
+    this.#doorbell.mark(peer.index)
+    // Unconditionally: the sleeping word may have been swapped for a ring at the dead predecessor's port.
+    this.#ring(peer, link.port)
+    this.#visitSoon(peer.index)
+    this.#wake()
+  }
+
+  /** The peer's thread died and a successor will come: what was sent is left for it, and sends go on as room allows. */
+  detach(index: number): void {
+    const peer = this.#peers[index]
+    if (peer === undefined) return
+    peer.disconnect()
+    this.#publish(peer)
+    this.#visitSoon(index)
+    this.#wake()
+  }
+
+  /** The peer will not come back: its waiting messages are dropped and counted. The next send asks for a new link. */
+  forget(index: number): void {
+    const peer = this.#peers[index]
+    if (peer === undefined) return
+    peer.publish()
+    this.#drop(peer)
+  }
+
+  /** Every 500 ms: a thread asleep though it was marked missed its ring. That is a bug; it is counted and healed. */
+  watchdog(nowMs: number): void {
+    if (this.#state !== 'asleep' || !this.#doorbell.hasMarks()) {
+      this.#suspectSinceMs = undefined
+      return
+    }
+    this.#suspectSinceMs ??= nowMs
+    const asleepMs = nowMs - this.#suspectSinceMs
+    if (asleepMs < LATE_WAKE_MS) return
+    this.#stats.watchdogWakes++
+    this.#options.onFault?.({ what: 'late-wake', asleepMs })
+    this.#wake()
+  }
+
+  /** The counters of this thread; the same object each time. */
+  stats(): Readonly<MeshStats> {
+    const stats = this.#stats
+    stats.overflowBytes = 0
+    stats.usedBytes = 0
+    for (const peer of this.#peers) {
+      if (peer === undefined) continue
+      stats.overflowBytes += peer.control.waitingBytes + peer.data.waitingBytes
+      stats.usedBytes += peer.control.usedBytes + peer.data.usedBytes
+    }
+    return stats
+  }
+
+  /** Publishes what fits, drops what waits and lets go of all ports. Records in the rings stay for a successor. */
+  close(): void {
+    if (this.#state === 'closed') return
+    this.flush()
+    for (const peer of this.#peers) if (peer !== undefined) this.#drop(peer)
+    this.#queue.length = 0
+    this.#state = 'closed'
+    this.#bell.close()
+  }
+
+  // Sending -----------------------------------------------------------------------------------------------------------
+
+  #addPeer(index: number): Peer {
+    const { self, generation, overflowBytesMax, messageBytesMax, sink } = this.#options
+    assert(index >= 0 && index < THREADS_MAX && index !== self, 'a peer is another thread')
+    const stats = this.#stats
+    const peer = new Peer({
+      index,
+      generation,
+      overflowBytesMax,
+      messageBytesMax,
+      sink: (kind, bytes, offset, length) => {
+        stats.recordsIn++
+        sink(index, kind, bytes, offset, length)
+      },
+      onDiscard: (chunks) => {
+        stats.discardedChunks += chunks
+        this.#options.onFault?.({ what: 'chunks-discarded', source: index, chunks })
+      },
+    })
+    this.#peers[index] = peer
+    return peer
+  }
+
+  #onWaiting(peer: Peer): void {
+    if (peer.linked) {
+      this.#stats.full++
+    } else if (!peer.linkRequested) {
+      peer.linkRequested = true
+      this.#options.requestLink(peer.index)
+    }
+  }
+
+  #markDirty(peer: Peer): void {
+    peer.dirty = true
+    this.#dirty.push(peer)
+    if (this.#state === 'turning' || this.#flushScheduled) return
+    this.#flushScheduled = true
+    queueMicrotask(this.#onMicrotask)
+  }
+
+  readonly #onMicrotask = (): void => {
+    this.#flushScheduled = false
+    if (this.#state !== 'closed') this.flush()
+  }
+
+  /** Publish, mark, look for a sleeper: in this order (doorbell.ts says why). */
+  #publish(peer: Peer): void {
+    if (!peer.publish()) return
+    this.#notify(peer)
+  }
+
+  #notify(peer: Peer): void {
+    this.#doorbell.mark(peer.index)
+    // Without a port there is nobody to ring: the mark is found by the successor, and `attach` rings.
+    if (peer.port !== undefined && this.#doorbell.takeSleeper(peer.index)) this.#ring(peer, peer.port)
+  }
+
+  #ring(peer: Peer, port: MessagePort): void {
+    this.#stats.wakesOut++
+    this.#bell.ring(peer.index, port)
+  }
+
+  #drop(peer: Peer): void {
+    this.#stats.dropped += peer.control.waitingMessages + peer.data.waitingMessages
+    peer.disconnect()
+    peer.stop()
+    this.#peers[peer.index] = undefined
+  }
+
+  // Receiving ---------------------------------------------------------------------------------------------------------
+
+  readonly #onRing = (): void => {
+    this.#stats.wakesIn++
+    // Otherwise a turn is pending, and will find the marks.
+    if (this.#state !== 'asleep') return
+    this.#doorbell.awake()
+    this.#turn()
+  }
+
+  readonly #onTurn = (): void => {
+    if (this.#state === 'scheduled') this.#turn()
+  }
+
+  readonly #onMark = (source: number): void => this.#visitSoon(source)
+
+  /** Before its link has come a peer's mark means nothing: `attach` reads whatever is there. */
+  #visitSoon(source: number): void {
+    const peer = this.#peers[source]
+    if (peer === undefined || peer.queued) return
+    peer.queued = true
+    this.#queue.push(peer)
+  }
+
+  /** Something came up that no ring announces. */
+  #wake(): void {
+    if (this.#state !== 'asleep') return
+    this.#doorbell.awake()
+    this.#state = 'scheduled'
+    this.#schedule(this.#onTurn)
+  }
+
+  #turn(): void {
+    this.#state = 'turning'
+    this.#suspectSinceMs = undefined
+    let records = 0
+    try {
+      this.#doorbell.take(this.#onMark)
+      if (this.#queue.length > 0) {
+        const untilMs = this.#clock.nowMs() + this.#drainMs
+        records = this.#drainControl(untilMs)
+        records += this.#drainData(untilMs)
+      }
+    } finally {
+      // Also when the sink threw: what it took is claimed, the rest must still be read if the owner lives on.
+      this.#endTurn(records)
+    }
+  }
+
+  #endTurn(records: number): void {
+    if (this.#isClosed()) return
+    this.flush()
+    this.#idleTurns = records > 0 || this.#queue.length > 0 ? 0 : this.#idleTurns + 1
+    if (this.#idleTurns > POLL_TURNS_MAX && this.#trySleep()) return
+    this.#state = 'scheduled'
+    this.#schedule(this.#onTurn)
+  }
+
+  #trySleep(): boolean {
+    this.#doorbell.asleep()
+    if (this.#doorbell.hasMarks() || !this.#bell.wait()) {
+      this.#doorbell.awake()
+      return false
+    }
+    this.#state = 'asleep'
+    this.#idleTurns = 0
+    return true
+  }
+
+  /** The control lanes of all queued peers, ahead of any data. */
+  #drainControl(untilMs: number): number {
+    let left = this.#drainRecordsMax
+    for (let index = 0; index < this.#queue.length && left > 0; index++) {
+      const peer = this.#queue[index]
+      if (peer === undefined) break
+      if (this.#peers[peer.index] !== peer) continue
+      for (;;) {
+        const budget = Math.min(SLICE_RECORDS, left)
+        const taken = peer.drainControl(budget)
+        left -= taken
+        if (taken < budget || left === 0 || this.#clock.nowMs() >= untilMs) break
+      }
+    }
+    return this.#drainRecordsMax - left
+  }
+
+  /** A slice of each queued peer in turn, until the budget is used up; at least one, whatever control took. */
+  #drainData(untilMs: number): number {
+    let records = 0
+    let turns = 0
+    while (turns < this.#queue.length && records < this.#drainRecordsMax) {
+      const peer = this.#queue[turns++]
+      if (peer === undefined) break
+      const taken = this.#visit(peer)
+      records += taken
+      if (this.#clock.nowMs() >= untilMs) break
+    }
+    this.#queue.splice(0, turns)
+    return records
+  }
+
+  /** One slice of each lane. A peer that filled a slice has more, and goes to the end of the queue. */
+  #visit(peer: Peer): number {
+    peer.queued = false
+    if (this.#peers[peer.index] !== peer) return 0
+    if (peer.flushWaiting() && !peer.dirty) this.#markDirty(peer)
+    const control = peer.drainControl(SLICE_RECORDS)
+    const data = peer.drainData(SLICE_RECORDS)
+    if (peer.takeRoomRequest()) this.#notify(peer)
+    if (control === SLICE_RECORDS || data === SLICE_RECORDS) this.#visitSoon(peer.index)
+    return control + data
+  }
+
+  // A method, because the compiler believes that a sink cannot change the state.
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+}
