@@ -1,18 +1,23 @@
 // Loads a configuration: file, then environment, then flags, a later one wins. All problems are reported at once.
 import { readFileSync, statSync } from 'node:fs'
 import { PolyloopError } from '../lib/errors.ts'
+import { CORE_OPTIONS } from './core-options.ts'
 import { type Kind, REFUSED } from './kind.ts'
 import type { ConfigOf, OptionRows } from './option.ts'
 import { ConfigProblem } from './problem.ts'
 import { checkRelations, type Resolved } from './relation.ts'
 import { type ConfigFile, ConfigSources, FILE_BYTES_MAX } from './source.ts'
 
-export interface ConfigRequest<Rows extends OptionRows> {
-  readonly options: Rows
+/** Where values come from, the least first. */
+export interface ConfigInput {
   readonly file?: ConfigFile | undefined
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** Each is `key=value`. */
   readonly flags?: readonly string[]
+}
+
+export interface ConfigRequest<Rows extends OptionRows> extends ConfigInput {
+  readonly options: Rows
 }
 
 export interface LoadedConfig<Rows extends OptionRows> {
@@ -25,11 +30,7 @@ export interface LoadedConfig<Rows extends OptionRows> {
 /** Throws CONFIG_INVALID with `details.problems`, a ConfigProblem for each thing that is wrong. */
 export function loadConfig<Rows extends OptionRows>(request: ConfigRequest<Rows>): LoadedConfig<Rows> {
   const rows: OptionRows = request.options
-  const sources = new ConfigSources(rows)
-  if (request.file !== undefined) sources.addFile(request.file)
-  sources.addEnvironment(request.environment ?? {})
-  sources.addFlags(request.flags ?? [])
-
+  const sources = collected(rows, request)
   const problems = sources.problems
   const resolved = new Map<string, Resolved>()
   for (const [key, row] of Object.entries(rows)) {
@@ -46,6 +47,25 @@ export function loadConfig<Rows extends OptionRows>(request: ConfigRequest<Rows>
   const origins = new Map([...resolved].map(([key, { origin }]) => [key, origin]))
   // `insert` builds what ConfigOf says, key by key.
   return { config: deepFreeze(config) as ConfigOf<Rows>, origins }
+}
+
+/**
+ * The value of `modules`, before anything else is known: modules bring services, services bring rows, and without all
+ * rows the rest cannot be judged. Nothing when the value is wrong; `loadConfig` says so then.
+ */
+export function configuredModules(input: ConfigInput): readonly string[] {
+  const { modules } = CORE_OPTIONS
+  const given = collected({ modules }, input).values.get('modules')
+  const value = given === undefined ? modules.default : modules.kind.decode(given.raw)
+  return value === REFUSED ? [] : value
+}
+
+function collected(rows: OptionRows, input: ConfigInput): ConfigSources {
+  const sources = new ConfigSources(rows)
+  if (input.file !== undefined) sources.addFile(input.file)
+  sources.addEnvironment(input.environment ?? {})
+  sources.addFlags(input.flags ?? [])
+  return sources
 }
 
 /** Reads the file for `loadConfig`; throws CONFIG_INVALID when it cannot. */

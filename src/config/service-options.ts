@@ -1,4 +1,5 @@
 // The rows of one service: what all services have, what its listeners need, and its own options.
+import { CORE_OPTIONS } from './core-options.ts'
 import { boolean, host, integer, list, optional, port, type TlsFiles, tls } from './kind.ts'
 import { defineOptions, type Option, type OptionRows, option } from './option.ts'
 
@@ -51,6 +52,19 @@ export type ServiceRows<Name extends string, Rows, L> = Prefixed<
     (L extends { http: unknown } ? HttpRows : unknown) &
     Rows
 >
+
+/** What a service brings to the configuration. */
+export interface ServiceShape {
+  readonly name: string
+  readonly options: OptionRows
+  readonly listeners: Listeners
+}
+
+/** The whole table: the core rows, then those of each service. */
+export function optionTable(services: Iterable<ServiceShape>): typeof CORE_OPTIONS & OptionRows {
+  const tables = [...services].map((service) => serviceOptions(service.name, service))
+  return defineOptions(Object.assign({}, CORE_OPTIONS, ...tables) as typeof CORE_OPTIONS & OptionRows)
+}
 
 /**
  * Rows under `services.<name>`: `enabled`, `maxConnections`, per listener `<transport>.{host,port}` and, but for UDP,

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+// Checks the Node.js version in one line, then starts the CLI. Plain JavaScript that Node 12 can read, so that an old
+// version gets as far as the check: nothing newer here, and no static import of anything newer.
+
+const needed = '>= 24.20 (but not 25) or >= 26.7'
+const [major, minor] = process.versions.node.split('.').map(Number)
+
+if (process.platform === 'win32') {
+  refuse('Polyloop runs on Linux and macOS, not on Windows: use WSL 2 or a container.')
+} else if (!(major > 26 || (major === 26 && minor >= 7) || (major === 24 && minor >= 20))) {
+  refuse(`Polyloop needs Node.js ${needed}; this is ${process.versions.node} (${process.execPath}).`)
+} else {
+  import('node:fs').then(({ existsSync }) => {
+    // A checkout runs its TypeScript. Node strips no types below node_modules: there the package brings dist/.
+    const source = new URL('../src/cli/main.ts', import.meta.url)
+    const built = new URL('../dist/src/cli/main.js', import.meta.url)
+    const installed = source.pathname.includes('/node_modules/')
+    return import(!installed && existsSync(source) ? source.href : built.href).then((main) => main.runProcess())
+  })
+}
+
+function refuse(line) {
+  console.error(line)
+  process.exitCode = 1
+}
