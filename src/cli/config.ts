@@ -39,7 +39,7 @@ export function ringMemory(shards: number, capacityBytes: number, controlCapacit
     return `${pairs} pairs of ${threads} threads x (${formatSize(capacityBytes)} + ${formatSize(controlCapacityBytes)}) = ${(bytes / 1024 ** 2).toFixed(1)} MiB`
   }
   return [
-    `# Rings at worst, with ${shards} shards: ${lineOf(others + shards)}`,
-    `# and for the time of a reload, with twice as many: ${lineOf(others + 2 * shards)}`,
+    `# Rings at worst (shards: ${shards}): ${lineOf(others + shards)}`,
+    `# During a reload (twice the shards): ${lineOf(others + 2 * shards)}`,
   ].join('\n')
 }

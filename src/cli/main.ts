@@ -44,7 +44,7 @@ export async function main(
 }
 
 /** `main` with this process's arguments, streams and signals; sets its exit status. What bin/polyloop.js calls. */
-export async function runProcess(): Promise<void> {
+export async function runProcess(commands: readonly CommandRow[] = COMMANDS): Promise<void> {
   let onSignal: (signal: 'SIGINT' | 'SIGTERM') => void = () => process.exit(0)
   process.on('SIGINT', () => onSignal('SIGINT'))
   // A reader that has seen enough (`| head`) is no failure.
@@ -52,7 +52,7 @@ export async function runProcess(): Promise<void> {
     if (error.code !== 'EPIPE') throw error
     process.exit()
   })
-  process.exitCode = await main(process.argv.slice(2), {
+  const context: Omit<CommandContext, 'setStatus'> = {
     environment: process.env,
     stdin: process.stdin,
     stdout: process.stdout,
@@ -62,7 +62,8 @@ export async function runProcess(): Promise<void> {
       if (process.listenerCount('SIGTERM') === 0) process.on('SIGTERM', () => onSignal('SIGTERM'))
       onSignal = handler
     },
-  })
+  }
+  process.exitCode = await main(process.argv.slice(2), context, commands)
 }
 
 /** The version of the package. By its own name, because src/ and dist/src/ are not equally deep. */

@@ -16,18 +16,18 @@ function write(name: string, text: string): string {
 }
 
 test('config print: every value with its origin, secrets masked, and the rings at worst', async () => {
-  const path = write('print.yaml', 'shards: 2\nadmin:\n  token: swordfish\nservices:\n  echo:\n    mode: complete\n')
+  const path = write('print.yaml', 'shards: 2\nadmin:\n  token: swordfish\nservices:\n  echo:\n    mode: raw\n')
   const environment = { POLYLOOP_CONFIG: path, POLYLOOP_NET_BACKLOG: '99' }
   const { status, stdout, stderr } = await runCommand(['config', 'print', '--set', 'log.level=debug'], environment)
   assert.deepEqual([status, stderr], [0, ''])
   for (const line of [
     `shards: 2  # ${path}:1`,
     `  token: "***"  # ${path}:3`,
-    `    mode: prefixed  # ${path}:6`,
+    `    mode: raw  # ${path}:6`,
     '  backlog: 99  # env POLYLOOP_NET_BACKLOG',
     '  level: debug  # flag',
     '  grace: 30s  # default',
-    '# Rings at worst, with 2 shards: 30 pairs of 6 threads x (256KiB + 16KiB) = 8.0 MiB',
+    '# Rings at worst (shards: 2): 30 pairs of 6 threads x (256KiB + 16KiB) = 8.0 MiB',
   ]) {
     assert.ok(stdout.split('\n').includes(line), `${line}\n${stdout}`)
   }
@@ -79,8 +79,8 @@ test('ring memory: every ordered pair of shards and the four other threads, twic
   assert.equal(
     ringMemory(1, 256 * 1024, 16 * 1024),
     [
-      '# Rings at worst, with 1 shards: 20 pairs of 5 threads x (256KiB + 16KiB) = 5.3 MiB',
-      '# and for the time of a reload, with twice as many: 30 pairs of 6 threads x (256KiB + 16KiB) = 8.0 MiB',
+      '# Rings at worst (shards: 1): 20 pairs of 5 threads x (256KiB + 16KiB) = 5.3 MiB',
+      '# During a reload (twice the shards): 30 pairs of 6 threads x (256KiB + 16KiB) = 8.0 MiB',
     ].join('\n'),
   )
 })

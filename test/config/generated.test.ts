@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { CORE_OPTIONS } from '../../src/config/core-options.ts'
 import { configPage, defaultYaml } from '../../src/config/description.ts'
 import { loadConfig } from '../../src/config/loader.ts'
+import { optionTable } from '../../src/config/service-options.ts'
+import { SERVICES } from '../../src/services/registry.ts'
 
 const root = join(import.meta.dirname, '../..')
-const options = CORE_OPTIONS
+const options = optionTable(SERVICES)
 
 for (const [path, text] of [
   ['config/default.yaml', defaultYaml(options)],
