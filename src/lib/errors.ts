@@ -19,6 +19,8 @@ export const ERRORS = {
   RING_FULL: { retryable: true, text: 'the destination thread is overloaded' },
   RUNTIME_CLOSED: { retryable: false, text: 'the runtime is closed' },
   THREAD_FAILED: { retryable: true, text: 'a thread failed to start' },
+  TIMER_DELAY_INVALID: { retryable: false, text: 'a timer delay is not a number of at most 24.8 days' },
+  TIMER_TABLE_FULL: { retryable: true, text: 'too many timers are pending on this thread' },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS
