@@ -212,6 +212,13 @@ export class FigureTable {
     for (let thread = 0; thread < THREADS_MAX; thread++) if (this.state(thread) !== 'absent') present.push(thread)
     return present
   }
+
+  /** Every thread that was ever started, retired ones included: sums over them never go down. */
+  everStarted(): number[] {
+    const started: number[] = []
+    for (let thread = 0; thread < THREADS_MAX; thread++) if (this.generation(thread) > 0) started.push(thread)
+    return started
+  }
 }
 
 export function figureOf(row: Float64Array, column: number): number {

@@ -1,0 +1,184 @@
+// The admin endpoint of main: metrics, health, readiness, runtime report, and the controls of operators. What it shows
+// and controls is handed in. [PROTOCOLS 7]
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { PolyloopError } from '../lib/errors.ts'
+import { type AccessRules, refusalOf } from './admin-access.ts'
+import { EXPOSITION_CONTENT_TYPE } from './exposition.ts'
+import { type ListenAddress, openHttpListeners } from './http-listener.ts'
+import { errorFields, type Logger } from './logger.ts'
+import type { HealthReport, Readiness, RuntimeReport } from './report.ts'
+
+/** `accepted`: it will happen, and shows in the runtime report. `refused`: not in the present state. */
+export type ActionOutcome = 'accepted' | 'unknown_shard' | 'refused'
+
+export interface AdminView {
+  health(): HealthReport
+  readiness(): Readiness
+  runtime(): RuntimeReport
+  metrics(): Promise<string>
+  restart(shard: number): ActionOutcome | Promise<ActionOutcome>
+  drain(): ActionOutcome | Promise<ActionOutcome>
+  /** A CPU profile of the shard, as the JSON of a .cpuprofile file; undefined if there is no such shard. */
+  profile?(shard: number, seconds: number): Promise<string | undefined>
+}
+
+export interface AdminServerOptions {
+  /** An address, or `localhost` for 127.0.0.1 and ::1. */
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+  readonly token?: string
+  /** Names that Host may carry besides loopback names and addresses. */
+  readonly allowedHosts: readonly string[]
+  readonly log: Logger
+  readonly view: AdminView
+}
+
+export interface AdminServer {
+  readonly addresses: readonly ListenAddress[]
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export const PROFILE_SECONDS_MAX = 60
+const PROFILE_SECONDS_DEFAULT = 5
+const BODY_BYTES_MAX = 16 * 1024
+const REFUSALS_LOGGED_PER_SECOND = 1
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '::1']
+
+const STATUS_OF_OUTCOME = { accepted: 202, unknown_shard: 404, refused: 409 } as const satisfies Record<
+  ActionOutcome,
+  number
+>
+
+type Body = Readonly<Record<string, unknown>>
+type ShardRequest = FastifyRequest<{ Params: { id: string } }>
+
+/** Fails with LISTEN_FAILED. */
+export async function createAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  const { host, log, view } = options
+  const app = Fastify({ bodyLimit: BODY_BYTES_MAX })
+  const methodsOf = watchRoutes(app)
+  guard(app, { hosts: options.allowedHosts, token: options.token }, log)
+  addPages(app, view)
+  addControls(app, view)
+  app.setNotFoundHandler((request, reply) => {
+    const methods = methodsOf(pathOf(request))
+    if (methods.length === 0) return answer(reply, 404, { error: 'not found' })
+    reply.header('allow', methods.join(', '))
+    return answer(reply, 405, { error: 'method not allowed' })
+  })
+  await app.ready()
+  const listeners = await openHttpListeners(host, options.port, (request, response) => app.routing(request, response))
+  for (const address of listeners.addresses) log.info('observe.admin_listening', { ...address })
+  if (options.token === undefined && !LOOPBACK_HOSTS.includes(host)) log.warn('observe.admin_without_token', { host })
+  const close = async (): Promise<void> => {
+    await listeners.close()
+    await app.close()
+  }
+  return { addresses: listeners.addresses, close, [Symbol.asyncDispose]: close }
+}
+
+function guard(app: FastifyInstance, rules: AccessRules, log: Logger): void {
+  const refused = log.limited('observe.admin_refused', REFUSALS_LOGGED_PER_SECOND)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+    const { method, headers } = request
+    const refusal = refusalOf({ method, path: pathOf(request), headers }, rules)
+    if (refusal === undefined) return
+    refused.warn({ status: refusal.status, remote: request.ip, reason: refusal.error })
+    if (refusal.status === 401) {
+      reply.header('www-authenticate', ['Bearer realm="polyloop"', 'Basic realm="polyloop", charset="UTF-8"'])
+    }
+    return answer(reply, refusal.status, { error: refusal.error })
+  })
+  // An action without arguments may come without a body; Fastify's own parser refuses an empty one.
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    const text = body.toString()
+    try {
+      done(null, text === '' ? {} : JSON.parse(text))
+    } catch {
+      done(Object.assign(new Error('the body is not JSON'), { statusCode: 400 }))
+    }
+  })
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
+    const status = error.statusCode ?? (error instanceof PolyloopError && error.retryable ? 503 : 500)
+    if (status < 500) return answer(reply, status, { error: error.message })
+    log.error('observe.admin_failed', errorFields(error))
+    return answer(reply, status, { error: error instanceof PolyloopError ? error.code : 'internal error' })
+  })
+}
+
+function addPages(app: FastifyInstance, view: AdminView): void {
+  app.get('/metrics', async (_request, reply) => reply.type(EXPOSITION_CONTENT_TYPE).send(await view.metrics()))
+  app.get('/health', (_request, reply) => {
+    const health = view.health()
+    return answer(reply, health.status === 'unhealthy' ? 503 : 200, health)
+  })
+  app.get('/ready', (_request, reply) => {
+    const status = view.readiness()
+    return answer(reply, status === 'ready' ? 200 : 503, { status })
+  })
+  app.get('/api/v1/runtime', (_request, reply) => answer(reply, 200, view.runtime()))
+}
+
+function addControls(app: FastifyInstance, view: AdminView): void {
+  app.post('/api/v1/drain', async (_request, reply) => outcome(reply, await view.drain()))
+  app.post('/api/v1/shards/:id/restart', async (request: ShardRequest, reply) => {
+    const shard = shardOf(request)
+    return outcome(reply, shard === undefined ? 'unknown_shard' : await view.restart(shard))
+  })
+  const { profile } = view
+  if (profile === undefined) return
+  const profiled = new Set<number>()
+  app.post('/api/v1/shards/:id/profile', async (request: ShardRequest, reply) => {
+    const shard = shardOf(request)
+    const seconds = secondsOf(request)
+    if (shard === undefined) return outcome(reply, 'unknown_shard')
+    if (seconds === undefined) return answer(reply, 400, { error: `seconds is 1 to ${PROFILE_SECONDS_MAX}` })
+    if (profiled.has(shard)) return outcome(reply, 'refused')
+    profiled.add(shard)
+    try {
+      const text = await profile.call(view, shard, seconds)
+      if (text === undefined) return outcome(reply, 'unknown_shard')
+      reply.header('content-disposition', `attachment; filename="shard-${shard}.cpuprofile"`)
+      return reply.type('application/json; charset=utf-8').send(text)
+    } finally {
+      profiled.delete(shard)
+    }
+  })
+}
+
+// Fastify answers 404 where the path exists with another method; this knows the methods of a path.
+function watchRoutes(app: FastifyInstance): (path: string) => string[] {
+  const routes: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = []
+  app.addHook('onRoute', ({ url, method }) => {
+    routes.push({ pattern: new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`), methods: [method].flat() })
+  })
+  return (path) => {
+    const methods = routes.filter(({ pattern }) => pattern.test(path)).flatMap((route) => route.methods)
+    return [...new Set(methods)].sort()
+  }
+}
+
+function shardOf(request: ShardRequest): number | undefined {
+  return /^\d{1,3}$/.test(request.params.id) ? Number(request.params.id) : undefined
+}
+
+function secondsOf(request: FastifyRequest): number | undefined {
+  const { seconds } = request.query as { readonly seconds?: unknown }
+  const value = seconds === undefined ? PROFILE_SECONDS_DEFAULT : Number(seconds)
+  return value >= 1 && value <= PROFILE_SECONDS_MAX ? value : undefined
+}
+
+function outcome(reply: FastifyReply, status: ActionOutcome): FastifyReply {
+  return answer(reply, STATUS_OF_OUTCOME[status], { status })
+}
+
+function answer(reply: FastifyReply, status: number, body: Body | HealthReport | RuntimeReport): FastifyReply {
+  return reply.code(status).type('application/json; charset=utf-8').send(JSON.stringify(body))
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? ''
+}
