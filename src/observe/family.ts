@@ -19,8 +19,8 @@ export interface Family<L extends LabelSets = LabelSets> {
 /** The label value that stands for all values outside a closed set. */
 export const OTHER = 'other'
 
-/** A label set that is known only when the configuration is: the names of services. */
-export const CONFIGURED: readonly string[] = []
+/** A label set that is known only at start: the names of the configured services, the version. */
+export const AT_START: readonly string[] = []
 
 export const DIRECTIONS = ['in', 'out'] as const
 
@@ -61,8 +61,8 @@ const TURN_BUCKETS_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0
 
 export const FAMILIES = {
   buildInfo: family('gauge', 'polyloop_build_info', 'Always 1; what is running.', {
-    version: CONFIGURED,
-    node: CONFIGURED,
+    version: AT_START,
+    node: AT_START,
   }),
   up: family(
     'gauge',
@@ -74,7 +74,7 @@ export const FAMILIES = {
     'polyloop_shard_restarts_total',
     'Times the thread was replaced because it died or hung.',
   ),
-  connections: family('gauge', 'polyloop_shard_connections', 'Open connections.', { service: CONFIGURED }),
+  connections: family('gauge', 'polyloop_shard_connections', 'Open connections.', { service: AT_START }),
   utilization: family(
     'gauge',
     'polyloop_shard_eventloop_utilization',
@@ -95,7 +95,7 @@ export const FAMILIES = {
     'counter',
     'polyloop_handoffs_total',
     'Sockets given to a shard: acknowledged, given up, or sent to another shard because the first did not answer.',
-    { service: CONFIGURED, result: HANDOFF_RESULTS },
+    { service: AT_START, result: HANDOFF_RESULTS },
   ),
   ringRecords: family('counter', 'polyloop_ring_records_total', 'Records written to and read from rings.', {
     direction: DIRECTIONS,
@@ -129,10 +129,10 @@ export const FAMILIES = {
   }),
   netMessages: family('counter', 'polyloop_net_messages_total', 'Messages received from and sent to peers.', {
     direction: DIRECTIONS,
-    service: CONFIGURED,
+    service: AT_START,
   }),
   netUnsent: family('gauge', 'polyloop_net_unsent_bytes', 'Bytes queued for peers that the kernel has not taken.'),
-  netOpened: family('counter', 'polyloop_net_opened_total', 'Connections opened.', { service: CONFIGURED }),
+  netOpened: family('counter', 'polyloop_net_opened_total', 'Connections opened.', { service: AT_START }),
   netClosed: family('counter', 'polyloop_net_closed_total', 'Connections closed, by what ended them.', {
     reason: CLOSE_REASONS,
   }),
