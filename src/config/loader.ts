@@ -1,5 +1,6 @@
 // Loads a configuration: file, then environment, then flags, a later one wins. All problems are reported at once.
 import { readFileSync, statSync } from 'node:fs'
+import { inspect } from 'node:util'
 import { PolyloopError } from '../lib/errors.ts'
 import { CORE_OPTIONS } from './core-options.ts'
 import { type Kind, REFUSED } from './kind.ts'
@@ -91,12 +92,11 @@ export function deepFreeze<T>(value: T): T {
 
 type Branch = { [name: string]: unknown }
 
-const GIVEN_SHOWN_MAX = 80
+/** A value in a problem's text: from a file it may be deep, long, or contain itself. */
+const SHOWN = { depth: 1, maxArrayLength: 5, maxStringLength: 80, breakLength: Number.POSITIVE_INFINITY } as const
 
 function refusal(kind: Kind<unknown>, raw: unknown): string {
-  const text = typeof raw === 'symbol' ? 'a YAML alias that does not resolve' : (JSON.stringify(raw) ?? String(raw))
-  const shown = text.length > GIVEN_SHOWN_MAX ? `${text.slice(0, GIVEN_SHOWN_MAX)}…` : text
-  return `must be ${kind.accepts}${kind.mask === undefined ? `, not ${shown}` : ' (value not shown)'}`
+  return `must be ${kind.accepts}${kind.mask === undefined ? `, not ${inspect(raw, SHOWN)}` : ' (value not shown)'}`
 }
 
 function insert(branch: Branch, [name = '', ...rest]: string[], value: unknown): void {

@@ -18,6 +18,9 @@ export interface RawValue {
 /** A config file larger than this is a mistake. */
 export const FILE_BYTES_MAX = 1024 * 1024
 
+/** One slip of the pen can break thousands of lines after it. */
+const SYNTAX_PROBLEMS_MAX = 5
+
 /**
  * POLYLOOP_ variables that are not options: the path of the config file, and what Kubernetes puts into every pod beside
  * a service that is named `polyloop` (POLYLOOP_SERVICE_HOST, POLYLOOP_PORT_8084_TCP_ADDR).
@@ -40,7 +43,7 @@ export class ConfigSources {
     const lines = new LineCounter()
     const document = parseDocument(file.text, { lineCounter: lines, prettyErrors: false })
     const at = (offset = 0): string => `${file.path}:${lines.linePos(offset).line}`
-    for (const error of document.errors) this.#refuse('', at(error.pos[0]), error.message)
+    for (const error of document.errors.slice(0, SYNTAX_PROBLEMS_MAX)) this.#refuse('', at(error.pos[0]), error.message)
     if (document.errors.length > 0 || document.contents === null) return
 
     // Depth is bounded: only into sections, and a section's name is a prefix of a key.
@@ -67,7 +70,7 @@ export class ConfigSources {
       try {
         return isNode(node) ? node.toJS(document) : (node ?? null)
       } catch {
-        return Symbol.for('unresolvable')
+        return Symbol('alias that expands too far')
       }
     }
     walk(document.contents, '', at(0))
@@ -101,9 +104,8 @@ export class ConfigSources {
   }
 
   #place(key: string, raw: unknown, origin: string): void {
-    if (raw === null) return
     if (Object.hasOwn(this.#rows, key)) {
-      this.values.set(key, { raw, origin })
+      if (raw !== null) this.values.set(key, { raw, origin })
       return
     }
     const parent = key.slice(0, Math.max(0, key.lastIndexOf('.')))

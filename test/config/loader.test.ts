@@ -83,14 +83,14 @@ test('config: all problems at once, each with origin, key, bound and value', () 
     [
       'a.yaml:1: shards: must be auto, or an integer from 1 to 64, not 65',
       'a.yaml:3: net.sendBufer: no such option (did you mean net.sendBuffer?)',
-      'a.yaml:4: net.backlog: must be an integer from 1 to 65535, not "many"',
+      "a.yaml:4: net.backlog: must be an integer from 1 to 65535, not 'many'",
       'a.yaml:5: log: must be a section, a map of keys',
       'a.yaml:7: store.path: must be a string of 1 to 4096 bytes, not 7',
-      'env POLYLOOP_LOG_LEVEL: log.level: must be one of trace, debug, info, warn, error, fatal, silent, not "all"',
+      "env POLYLOOP_LOG_LEVEL: log.level: must be one of trace, debug, info, warn, error, fatal, silent, not 'all'",
       'env POLYLOOP_NET_BACKLGO: no such option (did you mean POLYLOOP_NET_BACKLOG?)',
       'flag: --set ring: must be KEY=VALUE',
       'flag: net.maxconnections: no such option (did you mean net.maxConnections?)',
-      'flag: ring.capacity: must be a size that is a power of two, from 4KiB to 64MiB, not "100KiB"',
+      "flag: ring.capacity: must be a size that is a power of two, from 4KiB to 64MiB, not '100KiB'",
     ],
   )
 })
@@ -100,6 +100,22 @@ test('config: broken YAML names its line, and a key given twice is broken', () =
   assert.match(problemsOf({ file: file('shards: 1\nshards: 2\n') })[0] ?? '', /^a\.yaml:2: .*unique/)
   assert.match(problemsOf({ file: file('shards: 1\n---\nshards: 2\n') })[0] ?? '', /^a\.yaml:\d: .*documents/)
   assert.deepEqual(problemsOf({ file: file('- 1') }), ['a.yaml:1: must be a section, a map of keys'])
+})
+
+test('config: a value that is deep, long or contains itself is refused in few words', () => {
+  const texts = [
+    '['.repeat(50_000),
+    `modules: ${'['.repeat(5_000)}${']'.repeat(5_000)}`,
+    'modules: &a [*a]',
+    `log: { level: ${'x'.repeat(100_000)} }`,
+    `admin: { hosts: [${'[a], '.repeat(10_000)}] }`,
+    Array.from({ length: 10_000 }, () => 'a:').join('\n'),
+  ]
+  for (const text of texts) {
+    const problems = problemsOf({ file: file(text) })
+    assert.ok(problems.length > 0 && problems.length < 10, text.slice(0, 20))
+    assert.ok(problems.join('').length < 1_000, problems.join('\n').slice(0, 2_000))
+  }
 })
 
 test('config: aliases work, and one that expands without end is refused', () => {
@@ -126,6 +142,19 @@ test('config: names of built-in members are unknown keys like any other', () => 
     assert.match(problemsOf({ file: file(`${JSON.stringify(key)}: 1`) })[0] ?? '', /^a\.yaml:1: .*no such option/, key)
   }
   assert.equal(({} as Record<string, unknown>).polluted, undefined)
+})
+
+test('config: an unknown key is a problem even without a value', () => {
+  assert.deepEqual(problemsOf({ file: file('backlog:\nnet:\n  memry: null\n') }), [
+    'a.yaml:1: backlog: no such option',
+    'a.yaml:3: net.memry: no such option (did you mean net.memory?)',
+  ])
+})
+
+test('config: a key may be written with dots in the file too', () => {
+  const { config, origins } = loadConfig({ options, file: file('net.backlog: 5\nnet.sniff: { bytes: 1KiB }\n') })
+  assert.deepEqual([config.net.backlog, config.net.sniff.bytes], [5, 1024])
+  assert.equal(origins.get('net.sniff.bytes'), 'a.yaml:2')
 })
 
 test('config: a service written without `services.` is named in full', () => {

@@ -39,7 +39,7 @@ test('cli: the process exits with 0, 1 or 2', async () => {
   )
   assert.deepEqual([help?.code, help?.stderr], [0, ''])
   assert.deepEqual([failure?.code, failure?.stdout], [1, ''])
-  assert.equal(failure?.stderr, 'polyloop: flag: shards: must be auto, or an integer from 1 to 64, not "0"\n')
+  assert.equal(failure?.stderr, "polyloop: flag: shards: must be auto, or an integer from 1 to 64, not '0'\n")
   assert.deepEqual([usage?.code, usage?.stdout], [2, ''])
 })
 
