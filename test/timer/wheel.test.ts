@@ -206,6 +206,22 @@ test('wheel: what a callback throws goes to onError, and the rest still fire', (
   assert.equal(timers.wheel.stats.scheduled, 0)
 })
 
+test('wheel: a timer armed at the end of a long callback is not early', () => {
+  const timers = new ManualTimers()
+  let armedMs = 0
+  let firedMs = 0
+  timers.wheel.schedule(5, () => {
+    timers.clock.advance(700)
+    armedMs = timers.clock.nowMs()
+    timers.wheel.schedule(100, () => {
+      firedMs = timers.clock.nowMs()
+    })
+  })
+  timers.run(2000)
+  const lateMs = firedMs - armedMs - 100
+  assert.ok(lateMs >= 0 && lateMs <= TICK_MS + 0.02, String(lateMs))
+})
+
 test('wheel: a callback may not advance its own wheel', () => {
   const errors: unknown[] = []
   const timers = new ManualTimers({ onError: (error) => errors.push(error) })
