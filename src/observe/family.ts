@@ -139,6 +139,12 @@ export const FAMILIES = {
   netRefused: family('counter', 'polyloop_net_refused_total', 'Accepted sockets that were closed at once.', {
     reason: REFUSE_REASONS,
   }),
+  datagramsDropped: family(
+    'counter',
+    'polyloop_net_datagrams_dropped_total',
+    'Datagrams dropped because a ring or a socket was full, or no shard was ready.',
+    { direction: DIRECTIONS },
+  ),
   logDropped: family('counter', 'polyloop_log_dropped_total', 'Log lines dropped because nobody read the output.'),
   cpu: family('counter', 'process_cpu_seconds_total', 'User and system CPU time of the process.'),
   residentMemory: family('gauge', 'process_resident_memory_bytes', 'Resident memory of the process.'),

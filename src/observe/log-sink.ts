@@ -1,5 +1,6 @@
 // Main's end of the log: takes the lines of all threads and writes them to one stream, pretty on a terminal. Never
 // waits: what a stuck reader leaves behind is bounded, beyond it lines are dropped and counted.
+import { createWriteStream } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { prettyFactory } from 'pino-pretty'
 import { type Clock, systemClock } from '../lib/clock.ts'
@@ -11,6 +12,7 @@ export const LOG_QUEUE_CHARACTERS_MAX = 4 * 1024 * 1024
 export const LOG_FLUSH_DEADLINE_MS = 1000
 
 export interface LogStream extends Pick<Writable, 'write' | 'on' | 'off'> {
+  readonly fd?: number
   readonly isTTY?: boolean
   hasColors?(): boolean
 }
@@ -18,13 +20,15 @@ export interface LogStream extends Pick<Writable, 'write' | 'on' | 'off'> {
 export interface LogSinkOptions {
   /** `auto`: on a terminal. */
   readonly pretty: boolean | 'auto'
-  /** Usually process.stdout: a pipe or terminal of Node's does not block on Linux, and a file is never stuck. */
+  /** Usually process.stdout. */
   readonly stream: LogStream
   readonly clock?: Clock
 }
 
 export class LogSink {
   readonly #stream: LogStream
+  /** What is written to while the process lives. */
+  readonly #writer: Pick<Writable, 'write' | 'on' | 'off'>
   readonly #format: (line: string) => string
   readonly #clock: Clock
   #queue: string[] = []
@@ -40,8 +44,12 @@ export class LogSink {
     const pretty = options.pretty === 'auto' ? terminal : options.pretty
     this.#format = pretty ? prettyLine(terminal && options.stream.hasColors?.() === true) : (line) => line
     this.#stream = options.stream
+    // Of Node's own streams a pipe does not block and a file is never stuck, but a terminal stopped with Ctrl-S blocks
+    // its writer, and main would stop watching the shards. So a terminal is written by libuv's thread pool.
+    const { fd } = options.stream
+    this.#writer = terminal && fd !== undefined ? createWriteStream('', { fd, autoClose: false }) : options.stream
     this.#clock = options.clock ?? systemClock
-    this.#stream.on('error', this.#onError)
+    this.#writer.on('error', this.#onError)
   }
 
   /** Lines that were dropped because nobody read the stream, since the start. */
@@ -60,9 +68,11 @@ export class LogSink {
     this.#schedule()
   }
 
-  /** Hands everything that waits to the stream at once: for the process's `exit` event, where nothing can wait. */
+  /** Writes what waits at once: for the process's `exit` event, after which nothing can be waited for. */
   writeNow(): void {
     if (this.#state === 'broken' || this.#queue.length === 0) return
+    // A stream keeps its order. Two ways to a terminal do not, and behind a stuck chunk the process would not exit.
+    if (this.#state === 'writing' && this.#writer !== this.#stream) return
     this.#stream.write(this.#takeChunk())
   }
 
@@ -80,7 +90,7 @@ export class LogSink {
   /** Flushes and lets go of the stream, which stays open. */
   async close(): Promise<void> {
     await this.flush()
-    this.#stream.off('error', this.#onError)
+    this.#writer.off('error', this.#onError)
     this.#state = 'broken'
   }
 
@@ -96,7 +106,7 @@ export class LogSink {
     this.#state = 'writing'
     const characters = this.#waitingCharacters
     // Only one chunk is with the stream at a time: what waits here can still be counted, bounded and written at exit.
-    this.#stream.write(this.#takeChunk(), () => {
+    this.#writer.write(this.#takeChunk(), () => {
       if (this.#state !== 'writing') return
       this.#waitingCharacters -= characters
       this.#state = 'idle'

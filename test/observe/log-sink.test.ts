@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { createLogSink, LOG_QUEUE_CHARACTERS_MAX, type LogSink } from '../../src/observe/log-sink.ts'
@@ -118,4 +122,42 @@ test('log sink: text of peers cannot send a terminal commands, nor begin a line'
   await sink.flush()
   assert.match(reader.text, /net\.bad_input/)
   assert.doesNotMatch(reader.text.slice(0, -1), /[\x00-\x1f\x7f-\x9f]/)
+})
+
+test('log sink: a terminal that takes nothing (Ctrl-S) does not block the thread', async (context) => {
+  // A FIFO stands for the terminal: a blocking descriptor whose writer waits once 64 KiB are unread.
+  const directory = mkdtempSync(join(tmpdir(), 'polyloop-log-'))
+  const path = join(directory, 'terminal')
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR)
+  const readerFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  context.after(() => {
+    closeSync(readerFd)
+    closeSync(fd)
+    rmSync(directory, { recursive: true })
+  })
+  const terminal = Object.assign(new SlowReader(), { fd, isTTY: true })
+  const sink = createLogSink({ pretty: false, stream: terminal })
+  const lines = 2000
+  for (let i = 0; i < lines; i++) sink.write(`${i} ${'x'.repeat(100)}\n`)
+  assert.equal(await sink.flush(20), false, 'this line is reached, though the terminal is stuck')
+  let text = ''
+  const buffer = Buffer.alloc(64 * 1024)
+  const flushed = sink.flush(5000)
+  while (text.split('\n').length <= lines) {
+    try {
+      text += buffer.toString('latin1', 0, readSync(readerFd, buffer))
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  assert.equal(await flushed, true)
+  assert.deepEqual(
+    text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => Number(line.split(' ')[0])),
+    Array.from({ length: lines }, (_, i) => i),
+  )
 })
