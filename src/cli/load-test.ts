@@ -1,7 +1,9 @@
 // `polyloop load-test <target>`: the general load generator. Plans, runs one target after another, prints.
 import { randomInt } from 'node:crypto'
 import { availableParallelism } from 'node:os'
+import type { Command } from 'commander'
 import { systemClock } from '../lib/clock.ts'
+import type { CommandContext, ExitStatus } from './command.ts'
 import { type LoadTestOptions, parseLoadPlans } from './load/plan.ts'
 import type { TextSink } from './load/progress.ts'
 import { formatReport, type RunReport } from './load/report.ts'
@@ -15,8 +17,36 @@ export interface LoadTestIo {
   readonly signal: AbortSignal
 }
 
-/** Answers the exit status: 0, 1 when there was an error or a message is missing, 2 when the command makes no sense. */
-export async function runLoadTest(target: string, options: LoadTestOptions, io: LoadTestIo): Promise<number> {
+export function register(command: Command, context: CommandContext): void {
+  command
+    .argument('<target>', 'ws://, wss://, tcp:// or udp://host:port[/path?query]; or echo: its three ports in turn')
+    .option('--connections <n>', 'how many', '100')
+    .option('--rate <n>', 'open loop: messages per second in all, sent by schedule whatever comes back')
+    .option('--window <n>', 'closed loop (default): messages in flight per connection (default: "1")')
+    .option('--poisson', 'open loop: random pauses with the same mean, instead of equal ones')
+    .option('--size <bytes>', 'of a message', '64')
+    .option('--warmup <duration>', 'traffic before anything is measured', '2s')
+    .option('--duration <duration>', 'of what is measured', '10s')
+    .option('--timeout <duration>', 'for a handshake, or an answer (default: "5s", udp "1s")')
+    .option('--ramp <n>', 'new connections per second', '2000')
+    .option('--threads <n>', 'of the generator (default: a quarter of the cores)')
+    .option('--mode <mode>', 'tcp: lines come back as "[Conn N] <line>" (prefixed) or as they are (raw)', 'prefixed')
+    .option('--binary', 'ws: binary messages instead of text')
+    .option('--session-keys', 'ws: adds ?session=key-N, so that connections spread over the shards')
+    .option('--insecure', 'wss: accepts any certificate')
+    .option('--pid <pid>', 'a process of this machine: its CPU per message and its memory')
+    .option('--seed <n>', 'of everything random; a run prints its own')
+    .option('--json', 'one JSON object instead of the report')
+    .action(async (target: string, options: LoadTestOptions) => {
+      const interrupt = new AbortController()
+      context.takeSignals(() => interrupt.abort())
+      const { stdout, stderr } = context
+      context.setStatus(await runLoadTest(target, options, { stdout, stderr, signal: interrupt.signal }))
+    })
+}
+
+/** 0; 1 when there was an error or a message is missing; 2 when the options make no sense. */
+export async function runLoadTest(target: string, options: LoadTestOptions, io: LoadTestIo): Promise<ExitStatus> {
   const { plans, problems } = parseLoadPlans(target, options, {
     cores: availableParallelism(),
     seed: randomInt(2 ** 32),

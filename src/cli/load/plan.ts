@@ -46,8 +46,6 @@ export interface LoadPlan {
   readonly binary: boolean
   readonly sessionKeys: boolean
   readonly insecure: boolean
-  /** Open loop: poll between messages that are less than two timer ticks apart, instead of sending late. */
-  readonly poll: boolean
   readonly pid: number | undefined
 }
 
@@ -69,7 +67,6 @@ export interface LoadTestOptions {
   readonly binary?: boolean
   readonly sessionKeys?: boolean
   readonly insecure?: boolean
-  readonly poll?: boolean
   readonly json?: boolean
 }
 
@@ -130,7 +127,6 @@ function planOf(url: string, reader: OptionReader, around: PlanSurroundings): Lo
     binary: options.binary === true,
     sessionKeys: options.sessionKeys === true,
     insecure: options.insecure === true,
-    poll: options.poll ?? around.cores > threads,
     pid: options.pid === undefined ? undefined : reader.whole('pid', 0, 1, 2 ** 31 - 1),
   }
 }

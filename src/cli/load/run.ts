@@ -162,7 +162,6 @@ class LoadRun {
       errors: { total: errors.total, ...errors.counts() },
       generator: {
         busy: results.map((result) => (result.measuredMs === 0 ? 0 : result.cpuMs / result.measuredMs)),
-        polling: open && plan.poll,
         cpuUsPerMessage: answers === 0 ? 0 : (total((result) => result.cpuMs) * 1_000) / answers,
         ...(open ? { sendLag: sendLag.summary() } : {}),
       },
