@@ -29,7 +29,7 @@ export class LogSink {
   readonly #stream: LogStream
   /** What is written to while the process lives. */
   readonly #writer: Pick<Writable, 'write' | 'on' | 'off'>
-  readonly #format: (line: string) => string
+  readonly #format: (lines: string) => string
   readonly #clock: Clock
   #queue: string[] = []
   /** Of the queue and of the chunk that is being written. */
@@ -42,7 +42,7 @@ export class LogSink {
   constructor(options: LogSinkOptions) {
     const terminal = options.stream.isTTY === true
     const pretty = options.pretty === 'auto' ? terminal : options.pretty
-    this.#format = pretty ? prettyLine(terminal && options.stream.hasColors?.() === true) : (line) => line
+    this.#format = pretty ? prettyFormat(terminal && options.stream.hasColors?.() === true) : (lines) => lines
     this.#stream = options.stream
     // Of Node's own streams a pipe does not block and a file is never stuck, but a terminal stopped with Ctrl-S blocks
     // its writer, and main would stop watching the shards. So a terminal is written by libuv's thread pool.
@@ -57,14 +57,14 @@ export class LogSink {
     return this.#dropped
   }
 
-  /** One JSON line with its newline. Never throws, never waits. */
-  readonly write = (line: string): void => {
-    if (this.#state === 'broken' || this.#waitingCharacters + line.length > LOG_QUEUE_CHARACTERS_MAX) {
-      this.#dropped++
+  /** One JSON line or several, each with its newline; they are kept or dropped together. Never throws, never waits. */
+  readonly write = (lines: string): void => {
+    if (this.#state === 'broken' || this.#waitingCharacters + lines.length > LOG_QUEUE_CHARACTERS_MAX) {
+      this.#dropped += linesOf(lines).length
       return
     }
-    this.#queue.push(line)
-    this.#waitingCharacters += line.length
+    this.#queue.push(lines)
+    this.#waitingCharacters += lines.length
     this.#schedule()
   }
 
@@ -117,9 +117,9 @@ export class LogSink {
   }
 
   #takeChunk(): string {
-    const lines = this.#queue
+    const chunk = this.#format(this.#queue.join(''))
     this.#queue = []
-    return lines.map(this.#format).join('')
+    return chunk
   }
 
   #reportDropped(): void {
@@ -132,7 +132,7 @@ export class LogSink {
 
   // Nobody reads any more (EPIPE), for example because the terminal is gone. The server goes on, its log does not.
   readonly #onError = (): void => {
-    this.#dropped += this.#queue.length
+    this.#dropped += linesOf(this.#queue.join('')).length
     this.#queue = []
     this.#state = 'broken'
     this.#wakeWaiters()
@@ -152,7 +152,12 @@ export function createLogSink(options: LogSinkOptions): LogSink {
   return new LogSink(options)
 }
 
-function prettyLine(colorize: boolean): (line: string) => string {
+/** The lines of a text whose every line ends in a newline, with their newlines. */
+function linesOf(text: string): string[] {
+  return text.match(/[^\n]*\n/g) ?? []
+}
+
+function prettyFormat(colorize: boolean): (lines: string) => string {
   const format = prettyFactory({
     colorize,
     singleLine: true,
@@ -162,5 +167,8 @@ function prettyLine(colorize: boolean): (line: string) => string {
     errorLikeObjectKeys: [],
   })
   // JSON escapes the C0 controls only; the C1 ones, and DEL, reach a terminal as commands too.
-  return (line) => format(line.replace(/[\x7f-\x9f]/g, '\ufffd'))
+  return (lines) =>
+    linesOf(lines.replace(/[\x7f-\x9f]/g, '\ufffd'))
+      .map((line) => format(line))
+      .join('')
 }

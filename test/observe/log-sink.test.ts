@@ -94,9 +94,9 @@ test('log sink: a reader that is gone ends the log, not the process', async () =
   sink.write('b\n')
   reader.destroy(new Error('EPIPE'))
   await new Promise((resolve) => reader.once('close', resolve))
-  sink.write('c\n')
+  sink.write('c\nd\n')
   assert.equal(await sink.flush(), false)
-  assert.equal(sink.dropped, 2)
+  assert.equal(sink.dropped, 3)
 })
 
 test('log sink: lines are JSON to a file and pretty on a terminal', async () => {
@@ -106,10 +106,17 @@ test('log sink: lines are JSON to a file and pretty on a terminal', async () => 
     const sink = createLogSink({ pretty: 'auto', stream: reader })
     const log = createLogger({ level: 'info', write: sink.write, base: { thread: 'main' } })
     log.info('runtime.started', { shards: 2 })
+    // As it comes from a shard: several lines in one message.
+    sink.write('{"event":"a.b"}\n{"event":"c.d"}\n')
     await sink.close()
-    assert.equal(reader.lines.length, 1)
-    if (terminal) assert.match(reader.text, /^\[[\d:.]+\] INFO: runtime\.started \{"thread":"main","shards":2\}\n$/)
-    else assert.equal((JSON.parse(reader.text) as Record<string, unknown>).event, 'runtime.started')
+    assert.deepEqual([reader.lines.length, reader.writes], [3, 1])
+    if (terminal)
+      assert.match(reader.text, /^\[[\d:.]+\] INFO: runtime\.started \{"thread":"main","shards":2\}\n.*a\.b\n.*c\.d\n$/)
+    else
+      assert.deepEqual(
+        reader.lines.map((line) => (JSON.parse(line) as Record<string, unknown>).event),
+        ['runtime.started', 'a.b', 'c.d'],
+      )
   }
 })
 

@@ -16,12 +16,14 @@ const INTRODUCTION = `# Metrics
 on the page while a thread hangs (\`polyloop_shard_up\` is 0 then).
 `
 
-/** Every family table of the code: the runtime's, then one per service that has a `family.ts`. */
+/** Every family table of the code: the runtime's, then those that services export as `…_FAMILIES`. */
 async function tables(): Promise<[string, readonly Family[]][]> {
   const found: [string, readonly Family[]][] = [['The runtime', Object.values(FAMILIES)]]
-  for (const file of globSync('src/services/*/family.ts', { cwd: root }).sort()) {
-    const module = (await import(join(root, file))) as { FAMILIES: Readonly<Record<string, Family>> }
-    found.push([`Service ${file.split('/')[2]}`, Object.values(module.FAMILIES)])
+  for (const file of globSync('src/services/**/*.ts', { cwd: root }).sort()) {
+    const [, table] = /^export const (\w+_FAMILIES)\b/m.exec(readFileSync(join(root, file), 'utf8')) ?? []
+    if (table === undefined) continue
+    const module = (await import(join(root, file))) as Readonly<Record<string, Readonly<Record<string, Family>>>>
+    found.push([`Service ${file.split('/')[2]}`, Object.values(module[table] ?? {})])
   }
   return found
 }
