@@ -11,7 +11,7 @@ export const LOG_QUEUE_CHARACTERS_MAX = 4 * 1024 * 1024
 /** How long `close` waits for a reader. */
 export const LOG_FLUSH_DEADLINE_MS = 1000
 
-export interface LogStream extends Pick<Writable, 'write' | 'on' | 'off'> {
+export interface LogStream extends Pick<Writable, 'write' | 'on'> {
   readonly fd?: number
   readonly isTTY?: boolean
   hasColors?(): boolean
@@ -28,7 +28,7 @@ export interface LogSinkOptions {
 export class LogSink {
   readonly #stream: LogStream
   /** What is written to while the process lives. */
-  readonly #writer: Pick<Writable, 'write' | 'on' | 'off'>
+  readonly #writer: Pick<Writable, 'write' | 'on'>
   readonly #format: (lines: string) => string
   readonly #clock: Clock
   #queue: string[] = []
@@ -87,10 +87,9 @@ export class LogSink {
     return this.#state === 'idle'
   }
 
-  /** Flushes and lets go of the stream, which stays open. */
+  /** Flushes; later lines are dropped. The stream stays open, and watched: a late EPIPE must not end the process. */
   async close(): Promise<void> {
     await this.flush()
-    this.#writer.off('error', this.#onError)
     this.#state = 'broken'
   }
 
