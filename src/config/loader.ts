@@ -12,6 +12,8 @@ import { type ConfigFile, ConfigSources, FILE_BYTES_MAX } from './source.ts'
 /** Where values come from, the least first. */
 export interface ConfigInput {
   readonly file?: ConfigFile | undefined
+  /** Nested values a program gives; they count like a file's, so that the environment still wins. */
+  readonly values?: object | undefined
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** Each is `key=value`. */
   readonly flags?: readonly string[]
@@ -24,7 +26,7 @@ export interface ConfigRequest<Rows extends OptionRows> extends ConfigInput {
 export interface LoadedConfig<Rows extends OptionRows> {
   /** Nested and deeply frozen; a structured clone of it is not frozen (`deepFreeze`). */
   readonly config: ConfigOf<Rows>
-  /** Key → `default`, `file:line`, `env NAME` or `flag`. */
+  /** Key → `default`, `file:line`, `argument`, `env NAME` or `flag`. */
   readonly origins: ReadonlyMap<string, string>
 }
 
@@ -64,6 +66,7 @@ export function configuredModules(input: ConfigInput): readonly string[] {
 function collected(rows: OptionRows, input: ConfigInput): ConfigSources {
   const sources = new ConfigSources(rows)
   if (input.file !== undefined) sources.addFile(input.file)
+  if (input.values !== undefined) sources.addValues(input.values)
   sources.addEnvironment(input.environment ?? {})
   sources.addFlags(input.flags ?? [])
   return sources

@@ -2,7 +2,7 @@
 
 export class ConfigProblem {
   readonly key: string
-  /** `file:line`, `env NAME`, `flag` or `default`. */
+  /** `file:line`, `argument`, `env NAME`, `flag` or `default`. */
   readonly origin: string
   /** What is wrong, with bound and value. */
   readonly text: string

@@ -76,6 +76,17 @@ export class ConfigSources {
     walk(document.contents, '', at(0))
   }
 
+  /** Nested values that a program gives, in the notation of the file or decoded. */
+  addValues(values: object, path = ''): void {
+    for (const [name, value] of Object.entries(values) as [string, unknown][]) {
+      const key = path === '' ? name : `${path}.${name}`
+      if (value === undefined) continue
+      if (!this.#sections.has(key)) this.#place(key, value, 'argument')
+      else if (typeof value === 'object' && value !== null) this.addValues(value, key)
+      else this.#refuse(key, 'argument', 'must be a section, an object of keys')
+    }
+  }
+
   addEnvironment(environment: Readonly<Record<string, string | undefined>>): void {
     const keys = new Map<string, string>()
     for (const [key, row] of Object.entries(this.#rows)) {
@@ -122,7 +133,7 @@ export class ConfigSources {
   /** Nearest key, or section, of the same depth; a service's section written without `services.` is named in full. */
   #nearest(key: string): string {
     if (this.#sections.has(key)) return ' (it is a section)'
-    const names = [...this.#sections, ...Object.keys(this.#rows)]
+    const names = [...Object.keys(this.#rows), ...this.#sections]
     const full = `services.${key}`
     if (names.includes(full)) return ` (did you mean ${full}?)`
     const depth = key.split('.').length

@@ -53,6 +53,30 @@ test('config: a later source wins, and each value knows its origin', () => {
   assert.deepEqual([...origins.keys()].sort(), Object.keys(options).sort())
 })
 
+test('config: a program gives nested values, which count more than the file and less than the environment', () => {
+  const { config, origins } = loadConfig({
+    options,
+    file: file('shards: 2\nring: { doorbell: wait }'),
+    values: {
+      shards: 3,
+      net: { backlog: 9, sendBuffer: { max: '2MiB' } },
+      modules: [here],
+      admin: { token: undefined },
+    },
+    environment: { POLYLOOP_NET_BACKLOG: '10' },
+  })
+  assert.deepEqual([config.shards, config.net.backlog, config.net.sendBuffer.max], [3, 10, 2 * 1024 * 1024])
+  assert.deepEqual([config.ring.doorbell, config.modules], ['wait', [here]])
+  assert.equal(origins.get('shards'), 'argument')
+  const values = { net: 5, ring: null, shardz: 1, bridge: { redis: { url: new Date(0) } } }
+  assert.deepEqual(problemsOf({ values }), [
+    'argument: net: must be a section, an object of keys',
+    'argument: ring: must be a section, an object of keys',
+    'argument: shardz: no such option (did you mean shards?)',
+    'argument: bridge.redis.url: must be a URL that starts with redis:// or rediss:// (value not shown)',
+  ])
+})
+
 test('config: an empty file, an empty section, null and an empty variable all leave the default', () => {
   for (const text of ['', '# nothing\n', 'net:\n', 'net:\n  backlog:\n', 'net:\n  backlog: null\n', '{}']) {
     assert.equal(loadConfig({ options, file: file(text) }).config.net.backlog, 511, text)
