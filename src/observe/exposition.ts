@@ -106,7 +106,8 @@ export class Exposition {
 function withShard(metrics: readonly MetricJson[], shard: string): MetricJson[] {
   return metrics.map((metric) => ({
     ...metric,
-    values: metric.values.map((value) => ({ ...value, labels: { shard, ...value.labels } })),
+    // Ours wins over a label `shard` of user code: series of two threads must not become one.
+    values: metric.values.map((value) => ({ ...value, labels: { ...value.labels, shard } })),
   }))
 }
 

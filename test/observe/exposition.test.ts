@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Counter } from 'prom-client'
 import { THREAD, threadOfShard } from '../../src/lib/thread.ts'
 import { Exposition, type MetricSource } from '../../src/observe/exposition.ts'
 import { FAMILIES, METRIC_NAMES } from '../../src/observe/family.ts'
@@ -72,6 +73,25 @@ test('exposition: metrics of threads are merged under their shard label, histogr
   assert.equal(page.value('polyloop_shard_turn_seconds_bucket', { shard: '1', le: '+Inf' }), 1)
   assert.equal(page.value('polyloop_shard_turn_seconds_sum', { shard: '1' }), 1.2)
   assert.equal(page.families.get('polyloop_shard_turn_seconds'), 'histogram')
+})
+
+test('exposition: user code cannot take the place of another shard, nor break the page with its texts', async () => {
+  const metrics = new ThreadMetrics()
+  const mine = new Counter({
+    name: 'user_things_total',
+    help: 'Of a user: "x"\n\\y',
+    labelNames: ['shard', 'text'],
+    registers: [metrics.registry],
+  })
+  mine.inc({ shard: '0', text: 'a"} 1\nevil 2\\' })
+  const source = { thread: threadOfShard(1), collect: () => metrics.collect() }
+  const text = await exposition(runningTable(), [source]).text()
+  const lines = text.split('\n').filter((line) => line.includes('user_things') || line.includes('evil'))
+  assert.deepEqual(lines, [
+    '# HELP user_things_total Of a user: "x"\\n\\\\y',
+    '# TYPE user_things_total counter',
+    'user_things_total{shard="1",text="a\\"} 1\\nevil 2\\\\"} 1',
+  ])
 })
 
 test('exposition: a hung thread and a failing one cost the page their metrics, not their figures', async () => {
