@@ -1,0 +1,38 @@
+// The public API, and nothing else.
+export {
+  boolean,
+  duration,
+  host,
+  integer,
+  list,
+  number,
+  oneOf,
+  optional,
+  port,
+  secret,
+  size,
+  string,
+  url,
+} from './config/kind.ts'
+export { option } from './config/option.ts'
+export { type Clock, ManualClock, systemClock } from './lib/clock.ts'
+export { ERRORS, type ErrorCode, PolyloopError } from './lib/errors.ts'
+export type { Connection, RemoteAddress } from './net/connection.ts'
+export { DEFAULT_LIMITS, type NetLimits } from './net/event-loop.ts'
+export type { DatagramPeer, HandlerResult, TcpHandler, UdpHandler, WebSocketHandler } from './net/handler.ts'
+export { queryValueOf, requestTargetOf } from './net/head.ts'
+export type { SessionKey, SessionOf } from './net/session-key.ts'
+export { createEventLoop, type StandaloneLoop } from './net/standalone-loop.ts'
+export type { CloseReason, Family } from './observe/family.ts'
+export type { Logger } from './observe/logger.ts'
+export type { ThreadMetrics } from './observe/metrics.ts'
+export { slotOf } from './placement/slots.ts'
+export { type CreateRuntimeOptions, createRuntime } from './runtime/create-runtime.ts'
+export type { Runtime } from './runtime/runtime.ts'
+export {
+  type ConnectionRef,
+  defineService,
+  type ServiceContext,
+  type ServiceDefinition,
+  type ServiceHandlers,
+} from './services/service.ts'

@@ -1,0 +1,300 @@
+// One event loop's connections: the receive buffer they share, the outbox, the timer wheel, the low-priority queue and
+// the books. A shard has one; a program of its own may make one without any thread (examples/event-loop.ts).
+import { connect, type Socket } from 'node:net'
+import type { Clock } from '../lib/clock.ts'
+import type { CloseReason } from '../observe/family.ts'
+import { add, closedColumn, countClosed, FIGURE, SERVICES_MAX, serviceColumn } from '../observe/figure.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
+import { Connection, type ConnectionIdentity, type RemoteAddress } from './connection.ts'
+import type { Framing } from './framing.ts'
+import { adopt, type TcpHandle } from './handoff.ts'
+import { Outbox } from './outbox.ts'
+
+/** The limits of `net.*` that connections obey; bytes and milliseconds. */
+export interface NetLimits {
+  readonly receiveBufferBytes: number
+  readonly sendBufferHighBytes: number
+  readonly sendBufferLowBytes: number
+  readonly sendBufferMaxBytes: number
+  /** All unsent bytes of the process. */
+  readonly memoryBytes: number
+  readonly closeTimeoutMs: number
+  readonly headTimeoutMs: number
+  readonly lowPriorityBudget: number
+}
+
+export const DEFAULT_LIMITS: NetLimits = {
+  receiveBufferBytes: 512 * 1024,
+  sendBufferHighBytes: 1024 * 1024,
+  sendBufferLowBytes: 256 * 1024,
+  sendBufferMaxBytes: 10 * 1024 * 1024,
+  memoryBytes: 1024 ** 3,
+  closeTimeoutMs: 5_000,
+  headTimeoutMs: 10_000,
+  lowPriorityBudget: 5,
+}
+
+export interface EventLoopOptions {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly limits: NetLimits
+  /** This thread's row of the figure table. */
+  readonly figures: Float64Array
+  /** Unsent bytes of all threads of the process. */
+  readonly unsentBytesOfProcess: () => number
+  /** Seconds one turn took. */
+  readonly onTurn: (seconds: number) => void
+  readonly onHandlerError: (connection: Connection, error: unknown) => void
+  /** An accepted socket is gone. */
+  readonly onEnded?: ((id: number) => void) | undefined
+}
+
+export type FramingFactory = (connection: Connection) => Framing
+
+/** How far `unsentBytes` may grow before the process's sum is looked at again. */
+const MEMORY_CHECK_STEP_BYTES = 1024 * 1024
+
+const MESSAGE_COLUMNS = Uint16Array.from({ length: 2 * SERVICES_MAX }, (_, index) =>
+  serviceColumn(index >> 1, index % 2 === 0 ? 'messagesIn' : 'messagesOut'),
+)
+
+export class EventLoop {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly limits: NetLimits
+  readonly figures: Float64Array
+  readonly outbox = new Outbox()
+  /** The time at the begin of the turn; `readClock()` when it matters more. */
+  nowMs: number
+  unsentBytes = 0
+
+  readonly #connections = new Map<number, Connection>()
+  readonly #receiveBuffer: Buffer
+  readonly #unsentBytesOfProcess: () => number
+  readonly #onTurn: (seconds: number) => void
+  readonly #onHandlerError: (connection: Connection, error: unknown) => void
+  readonly #onEnded: ((id: number) => void) | undefined
+  #depth = 0
+  #memoryCheckBytes = MEMORY_CHECK_STEP_BYTES
+  readonly #lowPriority: Connection[] = []
+  #lowPriorityLeft: number
+  #lowPriorityScheduled = false
+  #outboundCount = 0
+
+  constructor(options: EventLoopOptions) {
+    this.clock = options.clock
+    this.wheel = options.wheel
+    this.limits = options.limits
+    this.figures = options.figures
+    this.nowMs = options.clock.nowMs()
+    this.#receiveBuffer = Buffer.allocUnsafeSlow(options.limits.receiveBufferBytes)
+    this.#unsentBytesOfProcess = options.unsentBytesOfProcess
+    this.#onTurn = options.onTurn
+    this.#onHandlerError = options.onHandlerError
+    this.#onEnded = options.onEnded
+    this.#lowPriorityLeft = options.limits.lowPriorityBudget
+  }
+
+  /** Builds the socket of a handle that came from elsewhere. Its connection is made by `add`. */
+  adopt(handle: TcpHandle): Socket {
+    const socket: Socket = adopt(handle, this.#receiveBuffer, (bytes, buffer) => {
+      const connection = connectionOf(socket)
+      return connection === undefined || connection.receive(buffer, bytes)
+    })
+    ;(socket as Attached)[READS_INTO_BUFFER] = true
+    return socket
+  }
+
+  /** Makes a connection of an open socket. `head`: bytes that were read from it before. */
+  add(socket: Socket, identity: ConnectionIdentity, framing: FramingFactory, head?: Uint8Array): Connection {
+    const connection = new Connection(this, socket, identity)
+    this.#attach(socket, connection)
+    connection.start(framing(connection), head)
+    return connection
+  }
+
+  /**
+   * Opens an outbound connection and adds it to this loop. Its handler's `open` is called when it is connected; a
+   * failure to connect ends in `close` with reason `error`.
+   */
+  connect(target: RemoteAddress, framing: FramingFactory): Connection {
+    const socket = connect({ host: target.address, port: target.port, noDelay: true, allowHalfOpen: true })
+    // Numbers of outbound connections are negative: those of accepted ones count upwards over the whole process.
+    const id = -++this.#outboundCount
+    const identity = {
+      id,
+      serial: this.#outboundCount,
+      remote: target,
+      session: `peer:${target.address}:${target.port}`,
+      service: -1,
+    }
+    const connection = new Connection(this, socket, identity)
+    this.#attach(socket, connection)
+    socket.once('connect', () => connection.start(framing(connection), undefined))
+    return connection
+  }
+
+  /** A timer on the wheel, whose callback runs in a turn of its own. Answers the function that cancels it. */
+  after(delayMs: number, callback: () => void): () => void {
+    const handle = this.wheel.schedule(delayMs, callback, undefined)
+    return () => this.wheel.cancel(handle)
+  }
+
+  get(id: number): Connection | undefined {
+    return this.#connections.get(id)
+  }
+
+  get size(): number {
+    return this.#connections.size
+  }
+
+  connections(): IterableIterator<Connection> {
+    return this.#connections.values()
+  }
+
+  #attach(socket: Socket, connection: Connection): void {
+    const attached = socket as Attached
+    attached[CONNECTION] = connection
+    if (attached[READS_INTO_BUFFER] !== true) socket.on('data', onData)
+    socket.on('end', onEnd)
+    socket.on('close', onClose)
+    socket.on('error', ignoreError)
+    this.#connections.set(connection.id, connection)
+  }
+
+  // ---- turns ------------------------------------------------------------------------------------------------------
+
+  /** Every entry from the outside is a turn: reading, a timer, a ring record. What it sends leaves at its end. */
+  enterTurn(): void {
+    if (this.#depth++ === 0) this.nowMs = this.clock.nowMs()
+    this.outbox.enterTurn()
+  }
+
+  leaveTurn(): void {
+    this.outbox.leaveTurn()
+    if (--this.#depth === 0) this.#onTurn((this.clock.nowMs() - this.nowMs) / 1000)
+  }
+
+  readClock(): number {
+    this.nowMs = this.clock.nowMs()
+    return this.nowMs
+  }
+
+  // ---- low priority -----------------------------------------------------------------------------------------------
+
+  /** True: the connection may be served now, which costs one of the turn's places. */
+  takeLowPriorityTurn(): boolean {
+    this.#scheduleLowPriority()
+    if (this.#lowPriorityLeft === 0 || this.#lowPriority.length > 0) return false
+    this.#lowPriorityLeft--
+    return true
+  }
+
+  queueLowPriority(connection: Connection): void {
+    this.#lowPriority.push(connection)
+    this.#scheduleLowPriority()
+  }
+
+  #scheduleLowPriority(): void {
+    if (this.#lowPriorityScheduled) return
+    this.#lowPriorityScheduled = true
+    setImmediate(() => {
+      this.#lowPriorityScheduled = false
+      const served = this.#lowPriority.splice(0, this.limits.lowPriorityBudget)
+      this.#lowPriorityLeft = this.limits.lowPriorityBudget - served.length
+      for (const connection of served) connection.feed()
+      if (this.#lowPriority.length > 0) this.#scheduleLowPriority()
+    })
+  }
+
+  /** Feeds kept bytes to a connection that was resumed, after the current turn. */
+  defer(connection: Connection): void {
+    setImmediate(() => connection.feed())
+  }
+
+  // ---- books ------------------------------------------------------------------------------------------------------
+
+  removed(connection: Connection, reason: CloseReason): void {
+    this.#connections.delete(connection.id)
+    this.ended(connection.service, connection.id, reason)
+  }
+
+  /** One message of a service, in (0) or out (1). */
+  countMessage(service: number, direction: 0 | 1): void {
+    if (service >= 0) add(this.figures, MESSAGE_COLUMNS[2 * service + direction] as number, 1)
+  }
+
+  /** Counts the end of an accepted socket, whether or not it got as far as a connection. */
+  ended(service: number, id: number, reason: CloseReason): void {
+    if (service >= 0) countClosed(this.figures, service, reason)
+    else add(this.figures, closedColumn(reason), 1)
+    this.#onEnded?.(id)
+  }
+
+  handlerFailed(connection: Connection, error: unknown): void {
+    this.#onHandlerError(connection, error)
+  }
+
+  /**
+   * Holds the process to `net.memory`. A loop closes its own slowest receivers, and no more of them than bring it
+   * down to its fair share of what is over the limit.
+   */
+  checkMemory(): void {
+    if (this.unsentBytes < this.#memoryCheckBytes) {
+      if (this.#memoryCheckBytes - this.unsentBytes > 2 * MEMORY_CHECK_STEP_BYTES) this.#moveMemoryCheck()
+      return
+    }
+    this.figures[FIGURE.unsentBytes] = this.unsentBytes
+    const excess = this.#unsentBytesOfProcess() - this.limits.memoryBytes
+    if (excess > 0) this.#closeSlowest(excess)
+    this.#moveMemoryCheck()
+  }
+
+  #moveMemoryCheck(): void {
+    this.#memoryCheckBytes = this.unsentBytes + MEMORY_CHECK_STEP_BYTES
+  }
+
+  #closeSlowest(excessBytes: number): void {
+    const slowest = [...this.#connections.values()].sort((a, b) => b.bufferedBytes - a.bufferedBytes)
+    let freedBytes = 0
+    for (const connection of slowest) {
+      if (freedBytes >= excessBytes) return
+      freedBytes += connection.bufferedBytes
+      connection.destroy('too_slow')
+    }
+  }
+}
+
+// ---- sockets and their connections ----------------------------------------------------------------------------------
+
+// The connection hangs on its socket, so that one set of functions serves all sockets: a closure per event and
+// connection would cost some hundred bytes each.
+const CONNECTION = Symbol('connection')
+
+const READS_INTO_BUFFER = Symbol('reads into buffer')
+
+interface Attached {
+  [CONNECTION]?: Connection
+  [READS_INTO_BUFFER]?: boolean
+}
+
+export function connectionOf(socket: Socket): Connection | undefined {
+  return (socket as Attached)[CONNECTION]
+}
+
+function onData(this: Socket, bytes: Buffer): void {
+  const connection = connectionOf(this)
+  if (connection !== undefined && !connection.receive(bytes, bytes.length)) this.pause()
+}
+
+function onEnd(this: Socket): void {
+  connectionOf(this)?.peerEnded()
+}
+
+function onClose(this: Socket, failed: boolean): void {
+  connectionOf(this)?.closed(failed)
+}
+
+function ignoreError(): void {
+  // 'close' follows every 'error' and tells whether there was one; a reset by the peer is everyday life.
+}

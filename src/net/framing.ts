@@ -1,0 +1,20 @@
+// The seam between a connection and what is spoken on it: a byte stream (tcp.ts) or WebSocket (web-socket.ts).
+import type { CloseReason } from '../observe/family.ts'
+
+/** One per connection. May throw what a handler throws: the connection then closes with 1011. */
+export interface Framing {
+  opened(): void
+  /** Handles `bytes[start, end)`; answers how many were taken. Fewer than all only when the handler paused or waits. */
+  push(bytes: Buffer, start: number, end: number): number
+  /** The peer half-closed. */
+  ended(): void
+  send(payload: Uint8Array | string, isBinary: boolean): void
+  /** Says good-bye in the protocol's way, then finishes the connection. */
+  close(code: number, reason: string): void
+  writable(): unknown
+  timedOut(): unknown
+  /** Ends a connection whose peer is silent, in the protocol's way. */
+  closeIdle(): void
+  /** The socket is gone. */
+  lost(reason: CloseReason): void
+}

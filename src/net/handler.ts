@@ -1,0 +1,57 @@
+// What a service writes: the callbacks of its connections and datagrams. Knows no socket, no thread and no ring.
+
+import type { CloseReason } from '../observe/family.ts'
+import type { Connection } from './connection.ts'
+
+/** Handlers may be async; what they reject with is treated like what they throw: logged, counted, closed with 1011. */
+export type HandlerResult = void | Promise<void>
+
+/** Callbacks every kind of connection has. All are optional but `open`'s result becomes `connection.state`. */
+interface CommonHandler<State> {
+  /** The connection is ready; what this returns becomes `connection.state`. */
+  open?(connection: Connection<State>): State
+  /** Unsent output fell to a quarter of `net.sendBuffer.high` after `send` had answered false. */
+  writable?(connection: Connection<State>): HandlerResult
+  /** No byte went either way for the time given to `connection.setTimeout`. Default: close with 1001 `idle timeout`. */
+  timeout?(connection: Connection<State>): HandlerResult
+}
+
+/** Callbacks of a byte stream (TCP, with or without TLS). */
+export interface TcpHandler<State = unknown> extends CommonHandler<State> {
+  /**
+   * Bytes arrived. `bytes` is a view of the shard's receive buffer, valid only during the call. A number returned says
+   * how many of them were taken: the rest is kept (up to `net.receiveBuffer`) and comes again in front of the next
+   * bytes, or after `resume()` if the handler paused.
+   */
+  data(connection: Connection<State>, bytes: Buffer): number | HandlerResult
+  /** The peer half-closed. Default: everything queued is sent, then the connection closes. */
+  end?(connection: Connection<State>): HandlerResult
+  /** The connection is gone; nothing can be sent any more. */
+  close?(connection: Connection<State>, reason: CloseReason): HandlerResult
+}
+
+/** Callbacks of a WebSocket. */
+export interface WebSocketHandler<State = unknown> extends CommonHandler<State> {
+  /** One whole message. `payload` is a view, valid only during the call; text has been checked to be UTF-8. */
+  message(connection: Connection<State>, payload: Buffer, isBinary: boolean): HandlerResult
+  /** A pong arrived (pings are answered by the runtime). */
+  pong?(connection: Connection<State>, payload: Buffer): HandlerResult
+  /** The connection is gone. `code` is the peer's close code, 1005 when it sent none, 1006 when it just vanished. */
+  close?(connection: Connection<State>, reason: CloseReason, code: number): HandlerResult
+}
+
+/** Where a datagram came from, and the way back. Valid only during the call. */
+export interface DatagramPeer {
+  readonly address: string
+  readonly port: number
+  /** The session key the datagram was placed by. */
+  readonly session: string
+  /** Sends one datagram back from the socket it arrived on; false: dropped and counted, the way back is full. */
+  send(payload: Uint8Array): boolean
+}
+
+/** Callback of a UDP listener. */
+export interface UdpHandler {
+  /** `payload` is a view, valid only during the call. */
+  datagram(peer: DatagramPeer, payload: Buffer): void
+}

@@ -1,0 +1,88 @@
+// Opening the sockets of a listener: `localhost` is two of them, and port 0 means the same free port on both.
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
+import { once } from 'node:events'
+import type { AddressInfo, Server } from 'node:net'
+import { PolyloopError } from '../lib/errors.ts'
+
+const FREE_PORT_TRIES = 10
+
+export interface Opened<T> {
+  readonly socket: T
+  readonly host: string
+  readonly port: number
+}
+
+/** `localhost` → both loopback addresses; anything else → itself. */
+export function addressesOf(host: string): readonly string[] {
+  return host === 'localhost' ? ['127.0.0.1', '::1'] : [host]
+}
+
+/** Listens on every address of `host` with a server of its own. Throws LISTEN_FAILED. */
+export function openServers(
+  host: string,
+  port: number,
+  backlog: number,
+  make: () => Server,
+): Promise<Opened<Server>[]> {
+  return openAll(host, port, async (address, wanted) => {
+    const server = make()
+    server.listen({ host: address, port: wanted, backlog, ipv6Only: address.includes(':') })
+    await opened(server, server)
+    return { socket: server, host: address, port: (server.address() as AddressInfo).port }
+  })
+}
+
+/** Binds a UDP socket to every address of `host`. Throws LISTEN_FAILED. */
+export function openDatagramSockets(host: string, port: number): Promise<Opened<DatagramSocket>[]> {
+  return openAll(host, port, async (address, wanted) => {
+    const ipv6 = address.includes(':')
+    const socket = createSocket({ type: ipv6 ? 'udp6' : 'udp4', ipv6Only: ipv6 })
+    socket.bind({ address, port: wanted })
+    await opened(socket, socket)
+    return { socket, host: address, port: socket.address().port }
+  })
+}
+
+async function opened(socket: Server | DatagramSocket, closer: { close(): unknown }): Promise<void> {
+  try {
+    await once(socket as Server, 'listening')
+  } catch (error) {
+    try {
+      closer.close()
+    } catch {
+      // It was never open.
+    }
+    throw error
+  }
+}
+
+async function openAll<T extends { close(): unknown }>(
+  host: string,
+  port: number,
+  open: (address: string, port: number) => Promise<Opened<T>>,
+): Promise<Opened<T>[]> {
+  for (let attempt = 1; ; attempt++) {
+    const all: Opened<T>[] = []
+    try {
+      for (const address of addressesOf(host)) {
+        try {
+          all.push(await open(address, all[0]?.port ?? port))
+        } catch (error) {
+          // A machine without IPv6 serves `localhost` on IPv4 alone.
+          const absent = codeOf(error) === 'EADDRNOTAVAIL' || codeOf(error) === 'EAFNOSUPPORT'
+          if (!absent || all.length === 0) throw error
+        }
+      }
+      return all
+    } catch (error) {
+      for (const { socket } of all) socket.close()
+      // The port that was free on one address is taken on the other: another one may be free on both.
+      if (port === 0 && codeOf(error) === 'EADDRINUSE' && attempt < FREE_PORT_TRIES) continue
+      throw new PolyloopError('LISTEN_FAILED', { host, port, reason: codeOf(error) ?? String(error) }, { cause: error })
+    }
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}

@@ -1,0 +1,60 @@
+// The framing of a plain byte stream: bytes go to the handler as they come.
+import type { CloseReason } from '../observe/family.ts'
+import type { Connection } from './connection.ts'
+import type { Framing } from './framing.ts'
+import type { TcpHandler } from './handler.ts'
+
+export class StreamFraming implements Framing {
+  readonly #connection: Connection
+  readonly #handler: TcpHandler
+
+  constructor(connection: Connection, handler: TcpHandler) {
+    this.#connection = connection
+    this.#handler = handler
+  }
+
+  opened(): void {
+    this.#connection.state = this.#handler.open?.(this.#connection)
+  }
+
+  push(bytes: Buffer, start: number, end: number): number {
+    const whole = start === 0 && end === bytes.length
+    this.#connection.countReceived()
+    const taken = this.#handler.data(this.#connection, whole ? bytes : bytes.subarray(start, end))
+    if (typeof taken === 'number') return taken
+    if (taken !== undefined) this.#connection.watch(taken)
+    return end - start
+  }
+
+  ended(): void {
+    if (this.#handler.end === undefined) this.#connection.finish('client')
+    else this.#connection.watch(this.#handler.end(this.#connection))
+  }
+
+  send(payload: Uint8Array | string): void {
+    this.#connection.write(typeof payload === 'string' ? Buffer.from(payload) : payload)
+    this.#connection.countSent()
+  }
+
+  close(): void {
+    this.#connection.finish('server')
+  }
+
+  writable(): unknown {
+    return this.#handler.writable?.(this.#connection)
+  }
+
+  timedOut(): unknown {
+    if (this.#handler.timeout !== undefined) return this.#handler.timeout(this.#connection)
+    this.closeIdle()
+    return undefined
+  }
+
+  closeIdle(): void {
+    this.#connection.finish('idle_timeout')
+  }
+
+  lost(reason: CloseReason): void {
+    this.#connection.watch(this.#handler.close?.(this.#connection, reason))
+  }
+}

@@ -1,0 +1,135 @@
+// The framing of a WebSocket connection: joins the codec's protocol (websocket/protocol.ts) to a connection's input
+// and output and to a service's handler.
+import type { CloseReason } from '../observe/family.ts'
+import { type Connection, copyBytes } from './connection.ts'
+import type { Framing } from './framing.ts'
+import type { WebSocketHandler } from './handler.ts'
+import { COALESCE_BYTES_MAX } from './outbox.ts'
+import { encodeFrameHeader, FRAME_HEADER_BYTES_MAX, frameHeaderBytes, type OPCODE } from './websocket/frame.ts'
+import { type WebSocketHandler as FrameHandler, type WebSocketOutput, WebSocketProtocol } from './websocket/protocol.ts'
+import type { ReceiverLimits } from './websocket/receiver.ts'
+
+const ABNORMAL = 1006
+
+export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler {
+  readonly #connection: Connection
+  readonly #handler: WebSocketHandler
+  readonly #protocol: WebSocketProtocol
+  #closeCode = ABNORMAL
+
+  constructor(connection: Connection, handler: WebSocketHandler, limits: ReceiverLimits) {
+    this.#connection = connection
+    this.#handler = handler
+    this.#protocol = new WebSocketProtocol(limits, this, this)
+  }
+
+  // ---- Framing: called by the connection --------------------------------------------------------------------------
+
+  opened(): void {
+    this.#connection.state = this.#handler.open?.(this.#connection)
+  }
+
+  push(bytes: Buffer, start: number, end: number): number {
+    return this.#protocol.push(bytes, start, end)
+  }
+
+  ended(): void {
+    // A FIN without a close frame: the peer hears nothing any more that would be worth saying [RFC 6455 7.1.4].
+    this.#connection.finish('client')
+  }
+
+  send(payload: Uint8Array | string, isBinary: boolean): void {
+    this.#protocol.send(payload, isBinary)
+  }
+
+  close(code: number, reason: string): void {
+    this.#protocol.sendClose(code, reason)
+  }
+
+  writable(): unknown {
+    this.#protocol.drained()
+    return this.#handler.writable?.(this.#connection)
+  }
+
+  timedOut(): unknown {
+    if (this.#handler.timeout !== undefined) return this.#handler.timeout(this.#connection)
+    this.closeIdle()
+    return undefined
+  }
+
+  closeIdle(): void {
+    // The peer is silent: there is nobody to wait for.
+    this.#connection.blame('idle_timeout')
+    this.#protocol.drop(1001, 'idle timeout')
+    this.#connection.destroySoon()
+  }
+
+  /** The socket is gone. */
+  lost(reason: CloseReason): void {
+    this.#protocol.lost()
+    this.#connection.watch(this.#handler.close?.(this.#connection, reason, this.#closeCode))
+  }
+
+  // ---- FrameHandler: called by the protocol -----------------------------------------------------------------------
+
+  message(payload: Buffer, isBinary: boolean): void {
+    this.#connection.countReceived()
+    this.#connection.watch(this.#handler.message(this.#connection, payload, isBinary))
+  }
+
+  ping(): void {
+    // Answered by the protocol.
+  }
+
+  pong(payload: Buffer): void {
+    this.#connection.watch(this.#handler.pong?.(this.#connection, payload))
+  }
+
+  closed(code: number): void {
+    this.#closeCode = code
+  }
+
+  // ---- WebSocketOutput: called by the protocol --------------------------------------------------------------------
+
+  writeFrame(opcode: typeof OPCODE.text | typeof OPCODE.binary, payload: Uint8Array, rsv1: boolean): void {
+    const connection = this.#connection
+    const bytes = payload.byteLength
+    if (bytes + FRAME_HEADER_BYTES_MAX > COALESCE_BYTES_MAX) {
+      const frame = Buffer.allocUnsafeSlow(frameHeaderBytes(bytes) + bytes)
+      const headerBytes = encodeFrameHeader(frame, 0, opcode, bytes, rsv1)
+      frame.set(payload, headerBytes)
+      connection.writeShared(frame)
+    } else {
+      const at = connection.reserve(frameHeaderBytes(bytes) + bytes)
+      const headerBytes = encodeFrameHeader(connection.arena, at, opcode, bytes, rsv1)
+      copyBytes(payload, 0, bytes, connection.arena, at + headerBytes)
+    }
+    connection.countSent()
+  }
+
+  writeEncoded(frame: Uint8Array): void {
+    this.#connection.writeShared(frame)
+    this.#connection.countSent()
+  }
+
+  writeControl(frame: Uint8Array): void {
+    // In order, behind what was sent before: a close frame must not overtake the messages it follows.
+    this.#connection.write(frame)
+  }
+
+  congested(): boolean {
+    return this.#connection.congested
+  }
+
+  paused(): boolean {
+    return this.#connection.paused
+  }
+
+  awaitClose(): void {
+    this.#connection.expectClose()
+  }
+
+  finish(code: number, byPeer: boolean): void {
+    this.#connection.finish(byPeer ? 'client' : code === 1009 ? 'too_large' : 'protocol_error')
+  }
+}

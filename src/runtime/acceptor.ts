@@ -1,0 +1,268 @@
+// The acceptor: owns the listening sockets and the UDP sockets, finds the session of each connection, and gives it to
+// the shard of that session. Relays no byte of a connection.
+import { createServer, type Server, type Socket } from 'node:net'
+import type { MessagePort } from 'node:worker_threads'
+import { THREAD } from '../lib/thread.ts'
+import type { RemoteAddress } from '../net/connection.ts'
+import { peerOf, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
+import { openServers } from '../net/listen.ts'
+import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
+import { RECORD } from '../net/record.ts'
+import { peerKey, type SessionOf } from '../net/session-key.ts'
+import { Sniffer } from '../net/sniffer.ts'
+import type { RefuseReason } from '../observe/family.ts'
+import { add, refusedColumn } from '../observe/figure.ts'
+import type { LimitedLogger } from '../observe/logger.ts'
+import { SlotTable } from '../placement/slots.ts'
+import { loadServices } from '../services/registry.ts'
+import { createNodeTimerHost } from '../timer/node-host.ts'
+import { TimerWheel } from '../timer/wheel.ts'
+import { Admission } from './admission.ts'
+import { DatagramGate } from './datagram-gate.ts'
+import { HandoverDesk } from './handover-desk.ts'
+import { Refusal } from './refusal.ts'
+import { SerialCounters } from './serial-counter.ts'
+import { ThreadBase } from './thread-base.ts'
+import type { AcceptorControl, ThreadData } from './thread-data.ts'
+
+const TIMERS_PER_TURN = 1_000
+const REFUSALS_LOGGED_PER_SECOND = 2
+/** Connections that wait for a shard while none is ready, and for how long. */
+const WAITING_MAX = 1_024
+const WAITING_MS = 5_000
+/** How long a surplus connection of a listener with a limit of its own waits: the end of the one before may be on its way. */
+const SURPLUS_MS = 20
+
+/** An accepted connection on its way to a shard. */
+interface Arrival {
+  readonly id: number
+  readonly listener: ListenerSpec
+  readonly remote: RemoteAddress
+  readonly acceptedMs: number
+  readonly handle: TcpHandle | undefined
+  readonly socket: Socket | undefined
+}
+
+export class Acceptor implements AcceptorControl {
+  readonly #base: ThreadBase
+  readonly #data: ThreadData
+  readonly #wheel: TimerWheel
+  readonly #desk: HandoverDesk
+  readonly #admission: Admission
+  readonly #serials: SerialCounters
+  readonly #sniffer: Sniffer
+  readonly #refusal: Refusal
+  readonly #datagrams: DatagramGate
+  readonly #refused: LimitedLogger
+  readonly #servers: Server[] = []
+  readonly #sessionOf: (SessionOf | undefined)[] = []
+  #waiting: { readonly arrival: Arrival; readonly key: string; readonly head: Uint8Array | undefined }[] = []
+  #stopped = false
+
+  constructor(data: ThreadData, port: MessagePort) {
+    this.#data = data
+    this.#base = new ThreadBase(data, port, (_source, kind, bytes, offset, length) => {
+      const record = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length)
+      if (kind === RECORD.reply) this.#datagrams.reply(record)
+      else if (kind === RECORD.ended) this.#admission.ended(record.readDoubleLE(0))
+    })
+    const { clock, table, figures, log, mesh } = this.#base
+    const { net, heap } = data.config
+    const host = createNodeTimerHost(() => this.#wheel.advance(clock.nowMs(), TIMERS_PER_TURN))
+    this.#wheel = new TimerWheel({
+      clock,
+      host,
+      onError: (error) => {
+        throw error
+      },
+    })
+    const slots = new SlotTable(data.slots)
+    const services = [...new Set(data.listeners.map(({ serviceIndex }) => serviceIndex))]
+    this.#desk = new HandoverDesk({
+      shardCount: data.shardCount,
+      services,
+      table,
+      figures,
+      slots,
+      clock,
+      heapRefuseAt: heap.refuseAt,
+    })
+    const limits = {
+      connectionsMax: net.maxConnections,
+      connectionsPerAddressMax: net.maxConnectionsPerAddress,
+    }
+    this.#admission = new Admission(limits, data.listeners, (service) => this.#desk.openOf(service))
+    this.#serials = new SerialCounters(data.serials)
+    this.#sniffer = new Sniffer({ wheel: this.#wheel, bytesMax: net.sniff.bytes, timeoutMs: net.sniff.timeout })
+    this.#refusal = new Refusal(this.#wheel)
+    this.#refused = log.limited('net.connection_refused', REFUSALS_LOGGED_PER_SECOND)
+    this.#datagrams = new DatagramGate({ desk: this.#desk, mesh, figures, log, metrics: this.#base.metrics })
+    this.#base.onBeat = () => this.#desk.acknowledge()
+  }
+
+  async start(): Promise<readonly ListeningAddress[]> {
+    const services = await loadServices(this.#data.modules)
+    const addresses: ListeningAddress[] = []
+    for (const listener of this.#data.listeners) {
+      const { service, transport } = listener
+      this.#sessionOf[listener.index] = services[listener.serviceIndex]?.listeners[transport]?.sessionOf
+      const opened = transport === 'udp' ? await this.#datagrams.open(listener) : await this.#open(listener)
+      for (const { host, port } of opened) addresses.push({ service, transport, host, port })
+    }
+    return addresses
+  }
+
+  shardUp(shard: number, port: MessagePort): void {
+    this.#desk.shardUp(shard, port)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { arrival, key, head } of waiting) this.#place(arrival, key, head)
+  }
+
+  shardDown(shard: number): void {
+    const lost = this.#desk.shardDown(shard)
+    this.#admission.shardEnded(shard)
+    this.#base.mesh.detach(THREAD.firstShard + shard)
+    if (lost > 0) this.#base.log.warn('net.handover_lost', { shard, connections: lost })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const server of this.#servers) server.close()
+    this.#datagrams.close()
+    this.#sniffer.close()
+    for (const { arrival } of this.#waiting) this.#turnAway(arrival, 'shutdown')
+    this.#waiting = []
+  }
+
+  collect(): ReturnType<AcceptorControl['collect']> {
+    return this.#base.metrics.collect()
+  }
+
+  async #open(listener: ListenerSpec): Promise<{ host: string; port: number }[]> {
+    const { rawHandoff, config } = this.#data
+    const make = (): Server =>
+      rawHandoff
+        ? createServer()
+        : createServer({ pauseOnConnect: true }, (socket) => this.#accept(listener, undefined, socket))
+    const opened = await openServers(listener.host, listener.port, config.net.backlog, make)
+    for (const { socket } of opened) {
+      if (rawHandoff) takeHandles(socket, (handle) => this.#accept(listener, handle, undefined))
+      this.#servers.push(socket)
+    }
+    return opened
+  }
+
+  #accept(listener: ListenerSpec, handle: TcpHandle | undefined, socket: Socket | undefined): void {
+    const { clock } = this.#base
+    const remote = handle === undefined ? remoteOf(socket) : peerOf(handle)
+    if (handle !== undefined) tune(handle)
+    else socket?.setNoDelay(true).setKeepAlive(true, 60_000)
+    const id = this.#serials.nextId()
+    if (remote === undefined || this.#stopped) {
+      // Reset before we came to it.
+      handle?.close()
+      socket?.destroy()
+      return
+    }
+    const arrival: Arrival = { id, listener, remote, acceptedMs: clock.nowMs(), handle, socket }
+    const refusal = this.#admission.enter(listener)
+    if (refusal !== undefined) {
+      this.#refuse(arrival, refusal)
+      return
+    }
+    const sniffs = listener.tls === undefined ? this.#sessionOf[listener.index] : undefined
+    if (handle === undefined || (sniffs === undefined && !listener.proxyProtocol))
+      this.#come(arrival, undefined, undefined)
+    else this.#sniff(arrival, handle, sniffs)
+  }
+
+  #sniff(arrival: Arrival, handle: TcpHandle, sessionOf: SessionOf | undefined): void {
+    const { listener } = arrival
+    this.#sniffer.add(handle, { sessionOf, proxyProtocol: listener.proxyProtocol }, (result) => {
+      if (result.state === 'gone') this.#admission.leave(arrival.id, listener, -1)
+      else if (result.state === 'invalid') this.#turnAway({ ...arrival, handle: result.handle }, 'proxy_header')
+      else {
+        const remote = result.source ?? arrival.remote
+        this.#come({ ...arrival, remote, handle: result.handle }, result.key, result.head)
+      }
+    })
+  }
+
+  /** The session is known, or will not be. */
+  #come(arrival: Arrival, key: string | undefined, head: Uint8Array | undefined): void {
+    const { remote, listener, id } = arrival
+    const placeBy = key ?? peerKey(remote.address, remote.port)
+    if (this.#admission.listenerFull(listener)) {
+      this.#wheel.schedule(SURPLUS_MS, () => {
+        if (this.#admission.listenerFull(listener)) this.#turnAway(arrival, 'service_limit')
+        else this.#come(arrival, key, head)
+      })
+      return
+    }
+    const refusal = this.#admission.track(id, listener, remote.address)
+    if (refusal === undefined) this.#place(arrival, placeBy, head)
+    else this.#turnAway(arrival, refusal)
+  }
+
+  #place(arrival: Arrival, key: string, head: Uint8Array | undefined): void {
+    const { listener, remote, id, acceptedMs, handle, socket } = arrival
+    const shard = this.#desk.shardFor(key, listener.serviceIndex)
+    if (shard < 0) {
+      this.#waitForShard(arrival, key, head)
+      return
+    }
+    const serial = this.#serials.nextSerial(listener.index)
+    const { address, port } = remote
+    this.#desk.post(shard, listener.serviceIndex, {
+      listener: listener.index,
+      id,
+      serial,
+      address,
+      port,
+      session: key,
+      acceptedMs,
+      head,
+      handle,
+      socket,
+    })
+    this.#admission.leave(id, listener, shard)
+  }
+
+  #waitForShard(arrival: Arrival, key: string, head: Uint8Array | undefined): void {
+    if (this.#waiting.length >= WAITING_MAX || this.#stopped) {
+      this.#turnAway(arrival, 'no_shard')
+      return
+    }
+    const place = { arrival, key, head }
+    this.#waiting.push(place)
+    this.#wheel.schedule(WAITING_MS, () => {
+      const index = this.#waiting.indexOf(place)
+      if (index === -1) return
+      this.#waiting.splice(index, 1)
+      this.#turnAway(arrival, 'no_shard')
+    })
+  }
+
+  /** Refuses a connection that had been let in. */
+  #turnAway(arrival: Arrival, reason: RefuseReason): void {
+    this.#admission.leave(arrival.id, arrival.listener, -1)
+    this.#refuse(arrival, reason)
+  }
+
+  #refuse({ listener, handle, socket }: Arrival, reason: RefuseReason): void {
+    add(this.#base.figures, refusedColumn(reason), 1)
+    this.#refused.warn({ service: listener.service, transport: listener.transport, reason })
+    const speaksHttp = (listener.transport === 'ws' || listener.transport === 'http') && listener.tls === undefined
+    if (speaksHttp && reason !== 'proxy_header') this.#refusal.answer(handle, socket)
+    else {
+      handle?.close()
+      socket?.destroy()
+    }
+  }
+}
+
+function remoteOf(socket: Socket | undefined): RemoteAddress | undefined {
+  const { remoteAddress: address, remotePort: port } = socket ?? {}
+  return address === undefined || port === undefined ? undefined : { address, port }
+}

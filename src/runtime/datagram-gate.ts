@@ -1,0 +1,86 @@
+// The UDP side of the acceptor: owns the sockets in both directions, carries datagrams to the shards of their peers
+// through rings, and sends what comes back. Full ways drop and count: that is what UDP is for.
+import type { RemoteInfo, Socket } from 'node:dgram'
+import { threadOfShard } from '../lib/thread.ts'
+import { type Opened, openDatagramSockets } from '../net/listen.ts'
+import type { ListenerSpec } from '../net/listener-spec.ts'
+import { DATAGRAM_HEAD_BYTES_MAX, decodeRoute, encodeRoute, RECORD, routeBytes } from '../net/record.ts'
+import { peerKey } from '../net/session-key.ts'
+import { FAMILIES } from '../observe/family.ts'
+import { add, FIGURE } from '../observe/figure.ts'
+import { errorFields, type Logger } from '../observe/logger.ts'
+import type { Cell, ThreadMetrics } from '../observe/metrics.ts'
+import type { Mesh } from '../ring/mesh.ts'
+import type { HandoverDesk } from './handover-desk.ts'
+
+/** Unsent bytes in the kernel's and libuv's queue of one socket. */
+const SEND_QUEUE_BYTES_MAX = 8 * 1024 * 1024
+
+export interface DatagramGateOptions {
+  readonly desk: HandoverDesk
+  readonly mesh: Mesh
+  readonly figures: Float64Array
+  readonly log: Logger
+  readonly metrics: ThreadMetrics
+}
+
+export class DatagramGate {
+  readonly #options: DatagramGateOptions
+  readonly #sockets: Socket[][] = []
+  readonly #head = Buffer.alloc(DATAGRAM_HEAD_BYTES_MAX)
+  readonly #droppedIn: Cell
+  readonly #droppedOut: Cell
+
+  constructor(options: DatagramGateOptions) {
+    this.#options = options
+    const dropped = options.metrics.counter(FAMILIES.datagramsDropped)
+    this.#droppedIn = dropped.cell({ direction: 'in' })
+    this.#droppedOut = dropped.cell({ direction: 'out' })
+  }
+
+  async open(listener: ListenerSpec): Promise<Opened<Socket>[]> {
+    const opened = await openDatagramSockets(listener.host, listener.port)
+    this.#sockets[listener.index] = opened.map(({ socket }) => socket)
+    for (const [index, { socket }] of opened.entries()) {
+      socket.on('message', (payload, from) => this.#onMessage(listener, index, payload, from))
+      socket.on('error', (error) => this.#options.log.error('net.udp_failed', errorFields(error)))
+    }
+    return opened
+  }
+
+  /** A shard's answer. */
+  reply(record: Buffer): void {
+    const route = decodeRoute(record, 0)
+    const socket = this.#sockets[route.listener]?.[route.socket]
+    if (socket === undefined || socket.getSendQueueSize() > SEND_QUEUE_BYTES_MAX) {
+      this.#droppedOut.value++
+      return
+    }
+    // A copy: the record lies in a ring, and the kernel may take the datagram later.
+    const payload = Buffer.from(record.subarray(routeBytes(record, 0)))
+    add(this.#options.figures, FIGURE.bytesOut, payload.length)
+    socket.send(payload, route.port, route.address, (error) => {
+      if (error !== null) this.#droppedOut.value++
+    })
+  }
+
+  close(): void {
+    for (const sockets of this.#sockets) for (const socket of sockets ?? []) socket.close()
+    this.#sockets.length = 0
+  }
+
+  #onMessage(listener: ListenerSpec, socket: number, payload: Buffer, from: RemoteInfo): void {
+    const { desk, mesh, figures } = this.#options
+    add(figures, FIGURE.bytesIn, payload.length)
+    const { address, port } = from
+    const headBytes = encodeRoute(this.#head, { listener: listener.index, socket, address, port })
+    const shard = headBytes === 0 ? -1 : desk.shardFor(peerKey(address, port), listener.serviceIndex)
+    if (shard < 0) {
+      this.#droppedIn.value++
+      return
+    }
+    const to = threadOfShard(shard)
+    const sent = mesh.send(to, 'data', RECORD.datagram, this.#head, headBytes, payload, 0, payload.length)
+    if (!sent) this.#droppedIn.value++
+  }
+}

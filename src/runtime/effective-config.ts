@@ -1,0 +1,33 @@
+// Loading a configuration with the rows of all services, the user's own included: modules bring services, services
+// bring rows, and only all rows together can judge a configuration.
+import type { CORE_OPTIONS } from '../config/core-options.ts'
+import { type ConfigInput, configuredModules, type LoadedConfig, loadConfig } from '../config/loader.ts'
+import type { OptionRows } from '../config/option.ts'
+import { optionTable } from '../config/service-options.ts'
+import { loadServices, SERVICES } from '../services/registry.ts'
+import type { ServiceDefinition } from '../services/service.ts'
+
+export interface EffectiveConfig extends LoadedConfig<typeof CORE_OPTIONS> {
+  readonly services: readonly ServiceDefinition[]
+  /** All rows: the core's and those of all services. */
+  readonly options: OptionRows
+}
+
+/** `modules`: beside those that the configuration names. Throws CONFIG_INVALID with all problems, or MODULE_INVALID. */
+export async function loadEffectiveConfig(
+  input: ConfigInput,
+  modules: readonly string[] = [],
+): Promise<EffectiveConfig> {
+  let services = SERVICES
+  const all = [...configuredModules(input), ...modules]
+  try {
+    services = await loadServices(all)
+  } catch (error) {
+    // A problem of the configuration explains more than the module that failed because of it.
+    loadConfig({ ...input, options: optionTable(SERVICES) })
+    throw error
+  }
+  const options = optionTable(services)
+  const { config, origins }: LoadedConfig<typeof CORE_OPTIONS> = loadConfig({ ...input, options })
+  return { services, options, origins, config: { ...config, modules: all } }
+}

@@ -1,0 +1,8 @@
+// Where the entry points of threads are: beside src/ in a checkout, beside dist/src/ in the built package.
+
+export type EntryPoint = 'acceptor' | 'shard' | 'offload'
+
+export function entryPoint(name: EntryPoint): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return new URL(`../../workers/${name}.${extension}`, import.meta.url)
+}

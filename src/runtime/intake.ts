@@ -1,0 +1,166 @@
+// What a shard does with a connection that was handed to it: rebuilds the socket, puts TLS or HTTP in front where the
+// listener says so, and adds it to the loop with its service's handler.
+import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import type { ConnectionIdentity } from '../net/connection.ts'
+import type { EventLoop } from '../net/event-loop.ts'
+import type { Handover } from '../net/handover.ts'
+import { UpgradeServer } from '../net/http.ts'
+import type { ListenerSpec } from '../net/listener-spec.ts'
+import { StreamFraming } from '../net/tcp.ts'
+import { WebSocketFraming } from '../net/web-socket.ts'
+import { countOpened } from '../observe/figure.ts'
+import type { LimitedLogger, Logger } from '../observe/logger.ts'
+import type { ServiceHandlers } from '../services/service.ts'
+
+/** Lines per second about one kind of bad input. */
+const BAD_INPUT_LOGGED_PER_SECOND = 5
+const WS_MESSAGE_BYTES_MAX = 1024 * 1024
+
+export interface IntakeOptions {
+  readonly loop: EventLoop
+  readonly listeners: readonly ListenerSpec[]
+  /** By service index; filled when the services have started. */
+  readonly handlers: readonly ServiceHandlers[]
+  readonly log: Logger
+}
+
+export class Intake {
+  readonly #options: IntakeOptions
+  readonly #secure: (SecureContext | undefined)[]
+  readonly #upgrades: (UpgradeServer | undefined)[]
+  readonly #identities = new WeakMap<Socket, ConnectionIdentity>()
+  readonly #badRequests: LimitedLogger
+  readonly #badTls: LimitedLogger
+  /** TLS handshakes under way. */
+  readonly #handshakes = new Set<TLSSocket>()
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+    this.#badRequests = options.log.limited('net.request_refused', BAD_INPUT_LOGGED_PER_SECOND)
+    this.#badTls = options.log.limited('net.tls_failed', BAD_INPUT_LOGGED_PER_SECOND)
+    this.#secure = options.listeners.map(({ tls }) =>
+      tls === undefined
+        ? undefined
+        : createSecureContext({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.2' }),
+    )
+    this.#upgrades = options.listeners.map((listener) =>
+      listener.transport === 'ws' ? this.#upgradeServer(listener) : undefined,
+    )
+  }
+
+  /** Sockets that are not connections yet. */
+  get size(): number {
+    return this.#upgrades.reduce((sum, server) => sum + (server?.size ?? 0), this.#handshakes.size)
+  }
+
+  close(): void {
+    for (const server of this.#upgrades) server?.close()
+    for (const socket of this.#handshakes) socket.destroy()
+  }
+
+  take(handover: Handover): void {
+    const listener = this.#options.listeners[handover.listener]
+    if (listener === undefined) return
+    const { loop } = this.#options
+    countOpened(loop.figures, listener.serviceIndex)
+    const socket = handover.handle === undefined ? (handover.socket as Socket) : loop.adopt(handover.handle)
+    const identity: ConnectionIdentity = {
+      id: handover.id,
+      serial: handover.serial,
+      remote: { address: handover.address, port: handover.port },
+      session: handover.session,
+      service: listener.serviceIndex,
+    }
+    const secureContext = this.#secure[handover.listener]
+    if (secureContext === undefined) this.#admit(listener, socket, identity, handover.head, handover.acceptedMs)
+    else this.#secureFirst(listener, socket, identity, handover, secureContext)
+  }
+
+  #admit(
+    listener: ListenerSpec,
+    socket: Socket,
+    identity: ConnectionIdentity,
+    head: Uint8Array | undefined,
+    acceptedMs: number,
+  ): void {
+    const { loop, handlers } = this.#options
+    const handler = handlers[listener.serviceIndex]?.tcp
+    if (listener.transport === 'tcp' && handler !== undefined) {
+      loop.add(socket, identity, (connection) => new StreamFraming(connection, handler), head)
+      return
+    }
+    const upgrade = this.#upgrades[listener.index]
+    if (upgrade === undefined) {
+      socket.destroy()
+      loop.ended(listener.serviceIndex, identity.id, 'error')
+      return
+    }
+    this.#identities.set(socket, identity)
+    const leftMs = acceptedMs + loop.limits.headTimeoutMs - loop.clock.nowMs()
+    socket.on('error', ignoreReset)
+    upgrade.add(socket, head, Math.max(1, leftMs), (reason) => loop.ended(identity.service, identity.id, reason))
+  }
+
+  #upgradeServer(listener: ListenerSpec): UpgradeServer {
+    const { loop, handlers } = this.#options
+    const limitsOf = (deflate: boolean): { messageBytesMax: number; deflate: boolean } => ({
+      messageBytesMax: handlers[listener.serviceIndex]?.messageBytesMax ?? WS_MESSAGE_BYTES_MAX,
+      deflate,
+    })
+    let limits: ReturnType<typeof limitsOf>[] | undefined
+    return new UpgradeServer({
+      loop,
+      permessageDeflate: listener.permessageDeflate,
+      refused: (status) => this.#badRequests.info({ service: listener.service, status }),
+      upgraded: (socket, _request, head, deflate) => {
+        const identity = this.#identities.get(socket)
+        const handler = handlers[listener.serviceIndex]?.ws
+        if (identity === undefined || handler === undefined) {
+          socket.destroy()
+          return
+        }
+        // One object for all connections: it is part of each of them.
+        limits ??= [limitsOf(false), limitsOf(true)]
+        const chosen = limits[deflate ? 1 : 0] as ReturnType<typeof limitsOf>
+        loop.add(socket, identity, (connection) => new WebSocketFraming(connection, handler, chosen), head)
+      },
+    })
+  }
+
+  #secureFirst(
+    listener: ListenerSpec,
+    socket: Socket,
+    identity: ConnectionIdentity,
+    handover: Handover,
+    secureContext: SecureContext,
+  ): void {
+    const { loop } = this.#options
+    if (handover.head !== undefined) socket.unshift(handover.head)
+    const secure = new TLSSocket(socket, { isServer: true, secureContext })
+    this.#handshakes.add(secure)
+    const timeout = loop.after(loop.limits.headTimeoutMs, () => secure.destroy())
+    const failed = (error?: Error): void => {
+      timeout()
+      if (!this.#handshakes.delete(secure)) return
+      this.#badTls.info({ service: listener.service, error: error?.message })
+      loop.ended(identity.service, identity.id, 'protocol_error')
+      secure.destroy()
+    }
+    const closed = (): void => failed()
+    secure.on('error', failed)
+    secure.once('close', closed)
+    secure.once('secure', () => {
+      timeout()
+      this.#handshakes.delete(secure)
+      secure.off('error', failed)
+      secure.off('close', closed)
+      this.#admit(listener, secure, identity, undefined, loop.clock.nowMs())
+    })
+  }
+}
+
+function ignoreReset(): void {
+  // 'close' follows, and counts it.
+}

@@ -1,0 +1,174 @@
+// Keeps threads alive: starts them, watches their heartbeats, replaces the dead and the hung. Knows threads only by
+// the few things it needs of them, so that tests can hand it others.
+import type { Clock } from '../lib/clock.ts'
+import { threadLabel } from '../lib/thread.ts'
+import type { FigureTable, ThreadState } from '../observe/figure.ts'
+import { errorFields, type Logger } from '../observe/logger.ts'
+import { type RestartLimits, RestartPolicy } from './restart-policy.ts'
+
+/** How often heartbeats are looked at. */
+export const CHECK_MS = 250
+/** Without a beat for so long a thread is shown as hung; it is replaced after the hang limit. */
+const SUSPECT_MS = 1_000
+/** When main itself was late by so much, nobody is judged: everybody may have been stopped (a debugger, a suspend). */
+const MAIN_LAG_MS = 1_000
+
+/** One life of a thread. */
+export interface ThreadLife {
+  /** Rejects when the start fails. */
+  readonly ready: Promise<void>
+  /** Never rejects. */
+  readonly exited: Promise<void>
+  terminate(): void
+}
+
+export interface SupervisorOptions {
+  readonly table: FigureTable
+  readonly clock: Clock
+  readonly log: Logger
+  readonly random: () => number
+  readonly limits: RestartLimits
+  /** 0: never replace a hung thread. */
+  readonly hangLimitMs: number
+  readonly spawn: (thread: number, generation: number) => ThreadLife
+  readonly onReady: (thread: number) => void
+  /** After its exit, before its successor starts. */
+  readonly onDown: (thread: number) => void
+}
+
+interface Watched {
+  readonly thread: number
+  readonly policy: RestartPolicy
+  life: ThreadLife
+  readyAtMs: number | undefined
+  beats: number
+  beatAtMs: number
+  retry: NodeJS.Timeout | undefined
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #watched = new Map<number, Watched>()
+  readonly #timer: NodeJS.Timeout
+  #checkedAtMs: number
+  #stopped = false
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#checkedAtMs = options.clock.nowMs()
+    this.#timer = setInterval(() => this.check(), CHECK_MS)
+  }
+
+  /** Starts a thread for the first time; rejects when that fails, and does not try again. */
+  async start(thread: number): Promise<void> {
+    const { limits, random, clock } = this.#options
+    const policy = new RestartPolicy(limits, random)
+    const life = this.#spawn(thread)
+    const watched: Watched = {
+      thread,
+      policy,
+      life,
+      readyAtMs: undefined,
+      beats: 0,
+      beatAtMs: clock.nowMs(),
+      retry: undefined,
+    }
+    this.#watched.set(thread, watched)
+    this.#follow(watched)
+    await life.ready
+  }
+
+  /** Replaces a thread now. */
+  restart(thread: number): void {
+    this.#watched.get(thread)?.life.terminate()
+  }
+
+  /** Looks at all heartbeats. Called by a timer; by hand in tests. */
+  check(): void {
+    const { clock, table, log, hangLimitMs } = this.#options
+    const nowMs = clock.nowMs()
+    const lagged = nowMs - this.#checkedAtMs > CHECK_MS + MAIN_LAG_MS
+    this.#checkedAtMs = nowMs
+    for (const watched of this.#watched.values()) {
+      const { thread } = watched
+      const beats = table.beats(thread)
+      if (beats !== watched.beats || lagged) {
+        watched.beats = beats
+        watched.beatAtMs = nowMs
+        if (table.state(thread) === 'hung') table.setState(thread, 'ready')
+        continue
+      }
+      const silentMs = nowMs - watched.beatAtMs
+      if (silentMs < SUSPECT_MS || watched.readyAtMs === undefined) continue
+      if (table.state(thread) === 'ready') table.setState(thread, 'hung')
+      if (hangLimitMs === 0 || silentMs < hangLimitMs) continue
+      log.error('runtime.thread_hung', { of: threadLabel(thread), silent_ms: Math.round(silentMs) })
+      watched.beatAtMs = nowMs
+      watched.life.terminate()
+    }
+  }
+
+  /** No more restarts; ends every thread. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#timer)
+    const exits: Promise<void>[] = []
+    for (const { life, retry } of this.#watched.values()) {
+      clearTimeout(retry)
+      life.terminate()
+      exits.push(life.exited)
+    }
+    await Promise.all(exits)
+  }
+
+  state(thread: number): ThreadState {
+    return this.#options.table.state(thread)
+  }
+
+  #spawn(thread: number): ThreadLife {
+    const generation = this.#options.table.begin(thread)
+    return this.#options.spawn(thread, generation)
+  }
+
+  #follow(watched: Watched): void {
+    const { thread, life } = watched
+    const { clock, table, log } = this.#options
+    life.ready.then(
+      () => {
+        if (watched.life !== life || this.#stopped) return
+        watched.readyAtMs = clock.nowMs()
+        watched.beatAtMs = clock.nowMs()
+        table.setState(thread, 'ready')
+        this.#options.onReady(thread)
+      },
+      (error: unknown) => {
+        log.error('runtime.thread_failed', { of: threadLabel(thread), ...errorFields(error) })
+        life.terminate()
+      },
+    )
+    void life.exited.then(() => this.#onExit(watched))
+  }
+
+  #onExit(watched: Watched): void {
+    const { thread } = watched
+    const { clock, table, log, onDown } = this.#options
+    table.setState(thread, 'dead')
+    const lost = table.settle(thread)
+    const readyForMs = watched.readyAtMs === undefined ? 0 : clock.nowMs() - watched.readyAtMs
+    watched.readyAtMs = undefined
+    if (this.#stopped) return
+    onDown(thread)
+    const delayMs = watched.policy.nextDelayMs(readyForMs)
+    log.error('runtime.thread_exited', {
+      of: threadLabel(thread),
+      connections_lost: lost,
+      restart_in_ms: Math.round(delayMs),
+    })
+    table.countRestart(thread)
+    watched.retry = setTimeout(() => {
+      watched.life = this.#spawn(thread)
+      watched.beatAtMs = clock.nowMs()
+      this.#follow(watched)
+    }, delayMs)
+  }
+}

@@ -1,0 +1,74 @@
+// What main gives a thread at its start and says to it later: one interface per pair and direction. Calls are Comlink
+// RPC with a deadline (control.ts); notices are one-way messages on the thread's own port.
+import type { MessagePort } from 'node:worker_threads'
+import type { CoreConfig } from '../config/core-options.ts'
+import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
+import type { MetricJson } from '../observe/metrics.ts'
+import type { LinkEnd } from '../ring/link.ts'
+
+/** `workerData` of every thread of ours. */
+export interface ThreadData {
+  readonly thread: number
+  readonly generation: number
+  readonly config: CoreConfig
+  /** Modules with services, as file URLs. */
+  readonly modules: readonly string[]
+  readonly listeners: readonly ListenerSpec[]
+  readonly shardCount: number
+  readonly figures: SharedArrayBuffer
+  readonly slots: SharedArrayBuffer
+  readonly doorbells: SharedArrayBuffer
+  /** Counters of the acceptor that outlive it (acceptor-counter.ts). */
+  readonly serials: SharedArrayBuffer
+  /** Whether raw handles move; else the documented public way. */
+  readonly rawHandoff: boolean
+  readonly control: MessagePort
+  /** Main's end for calls from the thread. */
+  readonly main: MessagePort
+}
+
+/** main → any thread, one-way. */
+export interface LinkNotice {
+  readonly kind: 'link'
+  readonly end: LinkEnd
+}
+export interface UnlinkNotice {
+  readonly kind: 'unlink'
+  readonly peer: number
+}
+export type NoticeToThread = LinkNotice | UnlinkNotice
+
+/** any thread → main, one-way. */
+export type NoticeToMain =
+  | { readonly kind: 'log'; readonly lines: string }
+  | { readonly kind: 'want-link'; readonly peer: number }
+
+/** main → shard, calls. */
+export interface ShardControl {
+  /** Loads the modules and starts the services; the shard is ready when this is answered. */
+  start(): Promise<void>
+  /** A new acceptor, or its first: connections come through `port`. */
+  acceptFrom(port: MessagePort): void
+  /** Closes every connection with `code` and `reason`; answers when all are gone or `graceMs` is over: how many are left. */
+  drain(code: number, reason: string, graceMs: number): Promise<number>
+  collect(): Promise<readonly MetricJson[]>
+  /** A CPU profile in the format of Chrome's DevTools. */
+  profile(seconds: number): Promise<string>
+}
+
+/** main → acceptor, calls. */
+export interface AcceptorControl {
+  /** Opens all listeners. */
+  start(): Promise<readonly ListeningAddress[]>
+  shardUp(shard: number, port: MessagePort): void
+  shardDown(shard: number): void
+  /** Closes the listeners and whatever has no shard yet. */
+  stop(): void
+  collect(): Promise<readonly MetricJson[]>
+}
+
+/** shard → main, calls. */
+export interface MainControl {
+  /** Runs a function of a module in the offload pool. */
+  offload(module: string, name: string, argument: unknown): Promise<unknown>
+}

@@ -1,0 +1,103 @@
+// How a service is defined: its options, its listeners, and the handlers it runs in every shard. The five that come
+// with Polyloop and a user's own are made the same way.
+import type { ConfigOf, OptionRows } from '../config/option.ts'
+import type { ServiceRows, Transport } from '../config/service-options.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Connection, RemoteAddress } from '../net/connection.ts'
+import type { TcpHandler, UdpHandler, WebSocketHandler } from '../net/handler.ts'
+import type { SessionOf } from '../net/session-key.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { ThreadMetrics } from '../observe/metrics.ts'
+
+/** One listening address of a service. */
+export interface ListenerDefinition {
+  /** Default port. */
+  readonly port: number
+  /** Reads the session key from the first bytes; without it a connection is placed by its peer's address. */
+  readonly sessionOf?: SessionOf
+}
+
+export type ListenerDefinitions = { readonly [T in Transport]?: ListenerDefinition }
+
+/** What a service runs with, in one shard. */
+export interface ServiceContext<Config> {
+  /** The service's own part of the configuration, frozen. */
+  readonly config: Config
+  readonly shard: { readonly id: number; readonly count: number }
+  readonly log: Logger
+  readonly metrics: ThreadMetrics
+  readonly clock: Clock
+  /** A timer on the shard's wheel: never early; answers the function that cancels it. */
+  after(delayMs: number, callback: () => void): () => void
+  /** Opens an outbound TCP connection on this shard. A failure ends in the handler's `close` with reason `error`. */
+  connect<State>(target: RemoteAddress, handler: TcpHandler<State>): Connection<State>
+  refOf(connection: Connection<never>): ConnectionRef
+  /** Sends to a connection on any shard. False: it is gone, or its shard is overloaded; never waits. */
+  send(connection: ConnectionRef, payload: Uint8Array | string, isBinary?: boolean): boolean
+  close(connection: ConnectionRef, code?: number, reason?: string): boolean
+  /**
+   * Runs the exported function `task` of `module` (a file URL) in the pool for CPU-bound work. Argument and result are
+   * structured clones. Rejects with what the task threw, or when the pool's queue is full.
+   */
+  offload(module: string, task: string, argument: unknown): Promise<unknown>
+}
+
+/** The name of a connection, plain data: any shard can send to it. */
+export interface ConnectionRef {
+  readonly shard: number
+  readonly id: number
+}
+
+/** What a service does with its listeners' input. A handler per listener. */
+export interface ServiceHandlers {
+  readonly tcp?: TcpHandler
+  readonly udp?: UdpHandler
+  readonly ws?: WebSocketHandler
+  /** Longest WebSocket message; a longer one gets 1009. Default 1 MiB. */
+  readonly messageBytesMax?: number
+  /** The shard is about to end; nothing arrives any more. */
+  stop?(): void | Promise<void>
+}
+
+export interface ServiceDefinition<Name extends string = string, Config = unknown> {
+  readonly kind: 'service'
+  readonly name: Name
+  /** Rows below `services.<name>`. */
+  readonly options: OptionRows
+  readonly listeners: ListenerDefinitions
+  /** Connections a listener serves at a time; others are closed without a byte. Undefined: no limit of its own. */
+  connectionsMax?(transport: Transport, config: Config): number | undefined
+  /** Called once in every shard. */
+  start(context: ServiceContext<Config>): ServiceHandlers
+}
+
+type ServiceConfig<Name extends string, Rows extends OptionRows, L> =
+  ConfigOf<ServiceRows<Name, Rows, L>> extends { readonly services: { readonly [N in Name]: infer Config } }
+    ? Config
+    : never
+
+const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
+
+/**
+ * Defines a service. Put it in a module of its own and name that module in `modules` (configuration, or
+ * `createRuntime`): every shard imports it. Throws a TypeError on a name that is not kebab-case.
+ */
+export function defineService<
+  const Name extends string,
+  const Rows extends OptionRows,
+  const L extends ListenerDefinitions,
+>(definition: {
+  readonly name: Name
+  readonly options?: Rows
+  readonly listeners: L
+  connectionsMax?(transport: Transport, config: ServiceConfig<Name, Rows, L>): number | undefined
+  start(context: ServiceContext<ServiceConfig<Name, Rows, L>>): ServiceHandlers
+}): ServiceDefinition<Name, ServiceConfig<Name, Rows, L>> {
+  if (!NAME.test(definition.name)) throw new TypeError(`service name ${definition.name} is not kebab-case`)
+  return { ...definition, kind: 'service', options: definition.options ?? {} }
+}
+
+/** Whether a module's export is a service; modules may export other things beside. */
+export function isService(value: unknown): value is ServiceDefinition {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'service' && 'start' in value
+}
