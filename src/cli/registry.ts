@@ -4,6 +4,12 @@ import type { CommandRow } from './command.ts'
 export const COMMANDS: readonly CommandRow[] = [
   { name: 'start', summary: 'run the services', load: () => import('./start.ts') },
   { name: 'echo-server', summary: 'run the echo service alone', load: () => import('./echo-server.ts') },
+  {
+    name: 'echo-client',
+    summary: 'TCP client: says one thing, prints what comes back',
+    load: () => import('./echo-client.ts'),
+  },
+  { name: 'load-test', summary: 'load generator for WebSocket, TCP and UDP', load: () => import('./load-test.ts') },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },
   { name: 'placement', summary: 'slot and shard of a session key', load: () => import('./placement.ts') },
 ]
