@@ -325,10 +325,12 @@ export class WebSocketReceiver {
     if (from === to) return
     const neededBytes = this.#keptBytes + to - from
     if (this.#kept === undefined || this.#kept.length < neededBytes) {
-      // Doubling keeps copying linear; what ends sooner needs no more than it declared. Not from the pool: a slice of
-      // it would pin all of it for a peer that sends slowly.
-      const declaredBytes = Math.max(this.#messageBytes, this.#keptBytes + this.#missingBytes)
-      const roomBytes = Math.max(neededBytes, Math.min(2 * (this.#kept?.length ?? 0), declaredBytes))
+      // Doubling keeps copying linear, whatever a peer sends in small fragments with split pings between them. Only the
+      // last frame of a message says how much is enough. Not from the pool: a slice of it would pin all of it for a
+      // peer that sends slowly.
+      const isLast = (this.#flags & FIN) !== 0 && (this.#flags & 0x0f) <= OPCODE.binary
+      const enoughBytes = isLast ? this.#messageBytes : this.#limits.messageBytesMax + CONTROL_PAYLOAD_BYTES_MAX
+      const roomBytes = Math.max(neededBytes, Math.min(2 * (this.#kept?.length ?? 0), enoughBytes))
       const grown = Buffer.allocUnsafeSlow(roomBytes)
       this.#kept?.copy(grown, 0, 0, this.#keptBytes)
       this.#kept = grown
