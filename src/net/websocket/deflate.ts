@@ -11,18 +11,11 @@ export const DEFLATE_BYTES_MIN = 1024
 // What a sync flush ends with; the sender drops it and the receiver puts it back [RFC 7692 7.2.1, 7.2.2].
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff])
 const EMPTY = Buffer.alloc(0)
-const WINDOW_BITS_MIN = 9
-const WINDOW_BITS_MAX = 15
-const CHUNK_BYTES_MIN = 1024
-const CHUNK_BYTES_MAX = 65_536
 
 /** The compressed payload, or undefined if the message is short or does not shrink: then send it as it is. */
 export function deflateMessage(payload: Uint8Array): Buffer | undefined {
   if (payload.length < DEFLATE_BYTES_MIN) return undefined
-  // A window larger than the message only costs memory: zlib clears and allocates several times its size.
-  const lengthBits = 32 - Math.clz32(payload.length)
-  const windowBits = Math.min(Math.max(lengthBits, WINDOW_BITS_MIN), WINDOW_BITS_MAX)
-  const deflated = deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH, windowBits })
+  const deflated = deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH })
   const bytes = deflated.length - TAIL.length
   return bytes < payload.length ? deflated.subarray(0, bytes) : undefined
 }
@@ -39,12 +32,10 @@ export function inflateMessage(
   bytesMax: number,
 ): Buffer | typeof CLOSE_CODE.messageTooLarge | typeof CLOSE_CODE.invalidPayload {
   if (payload.length === 0) return EMPTY
-  const chunkSize = Math.min(Math.max(payload.length * 4, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX)
   try {
     return inflateRawSync(Buffer.concat([payload, TAIL]), {
       finishFlush: constants.Z_SYNC_FLUSH,
       maxOutputLength: bytesMax,
-      chunkSize,
     })
   } catch (error) {
     // zlib knows no other way to say it. Whatever is not "too large" is bad input.
