@@ -1,30 +1,14 @@
 // One open socket on one event loop, as protocol and service code see it. Owns reading (with backpressure), writing
 // (one system call per turn), the idle timeout and the way to close; knows no thread and no placement.
 import type { Socket } from 'node:net'
+import { copyBytes } from '../lib/bytes.ts'
 import type { CloseReason } from '../observe/family.ts'
 import { add, FIGURE } from '../observe/figure.ts'
 import type { TimerHandle } from '../timer/wheel.ts'
 import type { EventLoop } from './event-loop.ts'
 import type { Framing } from './framing.ts'
+import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { COALESCE_BYTES_MAX, type Flushable } from './outbox.ts'
-
-export interface RemoteAddress {
-  readonly address: string
-  readonly port: number
-}
-
-/** What is known of a connection before it opens. */
-export interface ConnectionIdentity {
-  /** Unique in the process. */
-  readonly id: number
-  /** Counts the connections of one listener from 1, in accept order over all shards. */
-  readonly serial: number
-  readonly remote: RemoteAddress
-  /** The session key it was placed by. */
-  readonly session: string
-  /** Index of the service in the figure table; -1 for connections of no service. */
-  readonly service: number
-}
 
 /**
  *   open ──finish()──▶ ending ──both sides ended, or net.closeTimeout──▶ closed
@@ -495,12 +479,4 @@ export class Connection<State = unknown> implements Flushable {
 
 function fireTimer(connection: Connection): void {
   connection.timerFired()
-}
-
-/** Up to about this many bytes a loop beats the fixed cost of TypedArray.prototype.set. */
-const LOOP_COPY_BYTES_MAX = 48
-
-export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start <= LOOP_COPY_BYTES_MAX) for (let index = start; index < end; index++) to[at++] = from[index] as number
-  else to.set(start === 0 && end === from.byteLength ? from : from.subarray(start, end), at)
 }

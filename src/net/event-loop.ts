@@ -5,9 +5,10 @@ import type { Clock } from '../lib/clock.ts'
 import type { CloseReason } from '../observe/family.ts'
 import { add, closedColumn, countClosed, FIGURE, SERVICES_MAX, serviceColumn } from '../observe/figure.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
-import { Connection, type ConnectionIdentity, type RemoteAddress } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { Framing } from './framing.ts'
 import { adopt, type TcpHandle } from './handoff.ts'
+import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { Outbox } from './outbox.ts'
 
 /** The limits of `net.*` that connections obey; bytes and milliseconds. */

@@ -4,7 +4,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, Socket } from 'node:net'
 import { MessageChannel } from 'node:worker_threads'
-import type { RemoteAddress } from './connection.ts'
+import type { RemoteAddress } from './identity.ts'
 
 /** libuv's TCP handle as far as Polyloop uses it; transferable with postMessage since Node 24.20 and 26.7. */
 export interface TcpHandle {

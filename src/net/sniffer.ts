@@ -2,8 +2,8 @@
 // handle and what was read; never writes.
 import type { Socket } from 'node:net'
 import type { TimerHandle, TimerWheel } from '../timer/wheel.ts'
-import type { RemoteAddress } from './connection.ts'
 import { adopt, detach, type TcpHandle } from './handoff.ts'
+import type { RemoteAddress } from './identity.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
 import type { SessionOf } from './session-key.ts'
 

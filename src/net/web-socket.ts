@@ -1,7 +1,9 @@
 // The framing of a WebSocket connection: joins the codec's protocol (websocket/protocol.ts) to a connection's input
 // and output and to a service's handler.
+
+import { copyBytes } from '../lib/bytes.ts'
 import type { CloseReason } from '../observe/family.ts'
-import { type Connection, copyBytes } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { Framing } from './framing.ts'
 import type { WebSocketHandler } from './handler.ts'
 import { COALESCE_BYTES_MAX } from './outbox.ts'
