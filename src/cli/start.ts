@@ -1,5 +1,6 @@
 // `polyloop start`: runs the services until a signal, a second one of which ends the process at once.
 import type { Command } from 'commander'
+import { changedValues } from '../config/description.ts'
 import { createLogSink } from '../observe/log-sink.ts'
 import { Runtime } from '../runtime/runtime.ts'
 import type { CommandContext } from './command.ts'
@@ -36,17 +37,19 @@ export function register(command: Command, context: CommandContext): void {
 
 /** Runs until a signal; sets the exit status: 0 when everything drained, else 1. */
 export async function runServices(
-  { config, services }: EffectiveConfig,
+  { config, services, options, origins }: EffectiveConfig,
   context: CommandContext,
   only?: readonly string[],
 ): Promise<void> {
   const sink = createLogSink({ pretty: config.log.pretty, stream: context.stdout })
   const runtime = new Runtime({ config, services, version: version(), sink, only })
+  process.on('exit', () => sink.writeNow())
   let signals = 0
   context.takeSignals(() => {
     if (++signals === 1) void runtime.drain()
     else process.exit(1)
   })
+  runtime.log.info('config.loaded', { changed: changedValues(options, config, origins) })
   await runtime.start()
   const clean = await runtime.ended
   await sink.close()

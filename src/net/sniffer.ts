@@ -1,8 +1,7 @@
 // Reads the first bytes of accepted connections, just enough to know their session, within limits. Ends with the raw
 // handle and what was read; never writes.
-import type { Socket } from 'node:net'
 import type { TimerHandle, TimerWheel } from '../timer/wheel.ts'
-import { adopt, detach, type TcpHandle } from './handoff.ts'
+import { startReading, stopReading, type TcpHandle } from './handoff.ts'
 import type { RemoteAddress } from './identity.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
 import type { SessionOf } from './session-key.ts'
@@ -26,7 +25,7 @@ export type SniffResult =
     }
   /** No PROXY header where one is demanded. */
   | { readonly state: 'invalid'; readonly handle: TcpHandle }
-  /** The peer went away. */
+  /** The sniffer was closed, and the connection with it. */
   | { readonly state: 'gone' }
 
 export interface SnifferOptions {
@@ -37,11 +36,11 @@ export interface SnifferOptions {
 }
 
 interface Sniffed {
-  readonly socket: Socket
+  readonly handle: TcpHandle
   readonly task: SniffTask
   readonly done: (result: SniffResult) => void
   /** Bytes of earlier segments; most heads come in one. */
-  kept: Buffer | undefined
+  kept: Uint8Array | undefined
   /** Behind the PROXY header, once that is read. */
   start: number
   proxyDone: boolean
@@ -51,22 +50,18 @@ interface Sniffed {
 
 export class Sniffer {
   readonly #options: SnifferOptions
-  // One for all: a sniffed socket that is not decided copies its bytes out.
-  readonly #buffer: Buffer
   readonly #open = new Set<Sniffed>()
   #freshCount = 0
   readonly #freshPrefix = `${process.pid.toString(36)}-${Date.now().toString(36)}-`
 
   constructor(options: SnifferOptions) {
     this.#options = options
-    this.#buffer = Buffer.allocUnsafeSlow(options.bytesMax)
   }
 
   /** Takes over the handle; `done` is called exactly once. */
   add(handle: TcpHandle, task: SniffTask, done: (result: SniffResult) => void): void {
-    const socket: Socket = adopt(handle, this.#buffer, (bytes, buffer) => this.#onBytes(sniffed, buffer, bytes))
     const sniffed: Sniffed = {
-      socket,
+      handle,
       task,
       done,
       kept: undefined,
@@ -76,77 +71,67 @@ export class Sniffer {
       timer: this.#options.wheel.schedule(this.#options.timeoutMs, () => this.#giveUp(sniffed)),
     }
     this.#open.add(sniffed)
-    socket.on('error', ignoreReset)
-    // A half-close before the key is there: the shard shall decide what to make of it, it will see the same end.
-    socket.once('end', () => this.#giveUp(sniffed))
-    socket.once('close', () => {
-      if (this.#remove(sniffed)) sniffed.done({ state: 'gone' })
+    startReading(handle, (bytes) => {
+      // A half-close or reset before the key is there: the shard shall decide what to make of it, it will see the same.
+      if (bytes === undefined) this.#giveUp(sniffed)
+      else this.#onBytes(sniffed, bytes)
     })
-    socket.resume()
   }
 
   close(): void {
-    for (const { socket } of this.#open) socket.destroy()
+    for (const sniffed of this.#open) {
+      this.#remove(sniffed)
+      sniffed.handle.close()
+      sniffed.done({ state: 'gone' })
+    }
   }
 
-  #onBytes(sniffed: Sniffed, buffer: Buffer, bytes: number): boolean {
-    if (!this.#open.has(sniffed)) return false
-    const fresh = buffer.subarray(0, bytes)
-    const all = sniffed.kept === undefined ? fresh : Buffer.concat([sniffed.kept, fresh])
+  #onBytes(sniffed: Sniffed, bytes: Uint8Array): void {
+    if (!this.#open.has(sniffed)) return
+    const all = sniffed.kept === undefined ? bytes : Buffer.concat([sniffed.kept, bytes])
+    sniffed.kept = all
     if (!sniffed.proxyDone) {
       const header = parseProxyHeader(all, 0, all.length)
-      if (header.state === 'invalid') {
-        this.#finish(sniffed, all, 'invalid')
-        return false
-      }
-      if (header.state === 'more') return this.#wait(sniffed, all)
+      if (header.state === 'invalid') this.#finish(sniffed, 'invalid')
+      if (header.state === 'more') this.#wait(sniffed, all)
+      if (header.state !== 'done') return
       sniffed.proxyDone = true
       sniffed.start = header.bytes
       sniffed.source = header.source
     }
     const { sessionOf } = sniffed.task
     if (sessionOf === undefined) {
-      this.#finish(sniffed, all, undefined)
-      return false
+      this.#finish(sniffed, undefined)
+      return
     }
     const key = sessionOf(all, sniffed.start, all.length, `${this.#freshPrefix}${++this.#freshCount}`)
-    if (key.state === 'more') return this.#wait(sniffed, all)
-    this.#finish(sniffed, all, key.state === 'key' ? { key: key.key } : undefined)
-    return false
+    if (key.state === 'more') this.#wait(sniffed, all)
+    else this.#finish(sniffed, key.state === 'key' ? { key: key.key } : undefined)
   }
 
-  #wait(sniffed: Sniffed, all: Buffer): boolean {
-    // `all` may be a view of the shared buffer, or a concatenation of its own.
-    sniffed.kept = sniffed.kept === undefined ? Buffer.from(all) : all
-    if (all.length - sniffed.start < this.#options.bytesMax) return true
-    this.#giveUp(sniffed)
-    return false
+  #wait(sniffed: Sniffed, all: Uint8Array): void {
+    if (all.length - sniffed.start >= this.#options.bytesMax) this.#giveUp(sniffed)
   }
 
   /** Too much, too late, or half-closed: without a key. */
   #giveUp(sniffed: Sniffed): void {
-    const read = sniffed.kept ?? Buffer.alloc(0)
-    this.#finish(sniffed, read, sniffed.proxyDone ? undefined : 'invalid')
+    this.#finish(sniffed, sniffed.proxyDone ? undefined : 'invalid')
   }
 
-  #finish(sniffed: Sniffed, all: Buffer, found: { key: string } | 'invalid' | undefined): void {
+  #finish(sniffed: Sniffed, found: { key: string } | 'invalid' | undefined): void {
     if (!this.#remove(sniffed)) return
-    const handle = detach(sniffed.socket)
-    if (handle === undefined) sniffed.done({ state: 'gone' })
-    else if (found === 'invalid') sniffed.done({ state: 'invalid', handle })
+    const { handle, done, kept, start, source } = sniffed
+    if (found === 'invalid') done({ state: 'invalid', handle })
     else {
-      const head = all.length === sniffed.start ? undefined : Uint8Array.from(all.subarray(sniffed.start))
-      sniffed.done({ state: 'found', handle, key: found?.key, head, source: sniffed.source })
+      const head = kept === undefined || kept.length === start ? undefined : kept.subarray(start)
+      done({ state: 'found', handle, key: found?.key, head, source })
     }
   }
 
   #remove(sniffed: Sniffed): boolean {
     if (!this.#open.delete(sniffed)) return false
     this.#options.wheel.cancel(sniffed.timer)
+    stopReading(sniffed.handle)
     return true
   }
-}
-
-function ignoreReset(): void {
-  // 'close' follows.
 }

@@ -27,9 +27,10 @@ import type { AcceptorControl, ThreadData } from './thread-data.ts'
 
 const TIMERS_PER_TURN = 1_000
 const REFUSALS_LOGGED_PER_SECOND = 2
-/** Connections that wait for a shard while none is ready, and for how long. */
-const WAITING_MAX = 1_024
+/** Connections that wait for a shard while none takes any, for how long, and how often they try again. */
+const WAITING_MAX = 10_000
 const WAITING_MS = 5_000
+const WAITING_RETRY_MS = 20
 /** How long a surplus connection of a listener with a limit of its own waits: the end of the one before may be on its way. */
 const SURPLUS_MS = 20
 
@@ -114,9 +115,7 @@ export class Acceptor implements AcceptorControl {
 
   shardUp(shard: number, port: MessagePort): void {
     this.#desk.shardUp(shard, port)
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const { arrival, key, head } of waiting) this.#place(arrival, key, head)
+    this.#retryWaiting()
   }
 
   shardDown(shard: number): void {
@@ -234,14 +233,20 @@ export class Acceptor implements AcceptorControl {
       this.#turnAway(arrival, 'no_shard')
       return
     }
-    const place = { arrival, key, head }
-    this.#waiting.push(place)
-    this.#wheel.schedule(WAITING_MS, () => {
-      const index = this.#waiting.indexOf(place)
-      if (index === -1) return
-      this.#waiting.splice(index, 1)
-      this.#turnAway(arrival, 'no_shard')
-    })
+    if (this.#waiting.length === 0) this.#wheel.schedule(WAITING_RETRY_MS, () => this.#retryWaiting())
+    this.#waiting.push({ arrival, key, head })
+  }
+
+  /** Places those that wait, in order; who waited too long is turned away. */
+  #retryWaiting(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    const nowMs = this.#base.clock.nowMs()
+    for (const { arrival, key, head } of waiting) {
+      if (nowMs - arrival.acceptedMs > WAITING_MS + this.#data.config.net.sniff.timeout)
+        this.#turnAway(arrival, 'no_shard')
+      else this.#place(arrival, key, head)
+    }
   }
 
   /** Refuses a connection that had been let in. */

@@ -10,6 +10,7 @@ import { selfTest } from '../net/handoff.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
 import { type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
 import { Exposition } from '../observe/exposition.ts'
+import { FAMILIES } from '../observe/family.ts'
 import { FIGURE, FigureTable, figureOf } from '../observe/figure.ts'
 import type { LogSink } from '../observe/log-sink.ts'
 import { createLogger, errorFields, type Logger } from '../observe/logger.ts'
@@ -123,6 +124,7 @@ export class Runtime {
       onDown: (thread) => this.#onDown(thread),
     })
     this.#heapGuard = new HeapGuard(config.heap.replaceAt)
+    this.#metrics.counter(FAMILIES.logDropped).read({}, () => sink.dropped)
   }
 
   /** Starts everything; rejects, with everything stopped again, when a thread or listener cannot. */
