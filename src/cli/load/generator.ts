@@ -35,6 +35,8 @@ const SLEEP_MS_MIN = 0.03
 const STUCK_MS = 1
 /** Unsent bytes above which a connection takes no more messages of an open loop: they go out late, and count so. */
 const BUFFERED_BYTES_MAX = 1024 * 1024
+/** After the end, how long an open loop that is behind may still send what was due before. */
+const CATCH_UP_MS = 250
 /** Quiet time after the last answer, for duplicates to show. */
 const QUIET_MS = 60
 /** A run that was stopped by hand does not wait longer for what is under way. */
@@ -279,7 +281,10 @@ export class Generator implements Exchange {
     if (this.#phase === 'sending' && nowMs >= this.#measureMs && Number.isNaN(this.#cpuMs)) {
       this.#cpuMs = -this.#threadCpuMs()
     }
-    if (this.#phase === 'sending' && nowMs >= this.#endMs) this.#drain(this.#endMs, this.#start.plan.timeoutMs)
+    if (this.#phase === 'sending' && nowMs >= this.#endMs) {
+      const behind = (this.#schedule?.dueMs ?? Infinity) < this.#endMs
+      if (!behind || nowMs >= this.#endMs + CATCH_UP_MS) this.#drain(this.#endMs, this.#start.plan.timeoutMs)
+    }
     if (this.#phase === 'draining') {
       const quiet = this.#unanswered === 0 && nowMs - Math.max(this.#lastAnswerMs, this.#endMs) >= QUIET_MS
       if (quiet || nowMs >= this.#drainUntilMs) this.#finish()

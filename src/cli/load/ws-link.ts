@@ -5,8 +5,6 @@ import { WebSocket } from 'ws'
 import { codeOf, type Link, type LinkAddress, type LinkListener, openFailure } from './link.ts'
 import type { LoadPlan } from './plan.ts'
 
-const HANDSHAKE_TIMED_OUT = 'Opening handshake has timed out'
-
 export class WsLink implements Link {
   readonly #websocket: WebSocket
   readonly #listener: LinkListener
@@ -14,6 +12,8 @@ export class WsLink implements Link {
   readonly #options: { binary: boolean }
   #socket: Socket | undefined
   #state: 'opening' | 'open' | 'closed' = 'opening'
+  #timer: NodeJS.Timeout | undefined
+  /** What the last error was called, for the close that follows it. */
   #error = ''
 
   constructor(plan: LoadPlan, connection: number, where: LinkAddress, listener: LinkListener) {
@@ -24,12 +24,16 @@ export class WsLink implements Link {
       perMessageDeflate: false,
       // The content is compared byte by byte anyway.
       skipUTF8Validation: true,
-      handshakeTimeout: plan.timeoutMs,
       createConnection: () => {
         this.#socket = plan.secure ? secureSocket(plan, where) : connect(optionsOf(where))
         return this.#socket
       },
     })
+    // ws's own handshake timeout does not see a socket of ours.
+    this.#timer = setTimeout(() => {
+      this.#finish('connect-timeout', '')
+      this.#websocket.terminate()
+    }, plan.timeoutMs)
     this.#listen()
   }
 
@@ -54,6 +58,7 @@ export class WsLink implements Link {
     if (this.#state === 'open') this.#websocket.close(1000)
     else this.#websocket.terminate()
     this.#state = 'closed'
+    this.#stopTimer()
   }
 
   #listen(): void {
@@ -61,6 +66,7 @@ export class WsLink implements Link {
     websocket.on('open', () => {
       if (this.#state !== 'opening') return
       this.#state = 'open'
+      this.#stopTimer()
       this.#listener.opened()
     })
     websocket.on('message', (data: Buffer, binary: boolean) => {
@@ -74,8 +80,7 @@ export class WsLink implements Link {
     websocket.on('error', (error) => {
       this.#error = codeOf(error)
       if (this.#state !== 'opening') return
-      if (error.message === HANDSHAKE_TIMED_OUT) this.#finish('connect-timeout', '')
-      else this.#finish(...openFailure(error))
+      this.#finish(...openFailure(error))
     })
     websocket.on('close', (code, reason) => {
       const kind = this.#state === 'opening' ? 'connect-failed' : 'closed'
@@ -86,7 +91,13 @@ export class WsLink implements Link {
   #finish(...end: Parameters<LinkListener['closed']>): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#stopTimer()
     this.#listener.closed(...end)
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 }
 

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type LoadPlan, type LoadTestOptions, parseLoadPlans } from '../../../src/cli/load/plan.ts'
+
+const AROUND = { cores: 8, seed: 11 }
+
+function planOf(target: string, options: LoadTestOptions = {}): LoadPlan {
+  const { plans, problems } = parseLoadPlans(target, options, AROUND)
+  assert.deepEqual(problems, undefined)
+  assert.equal(plans?.length, 1)
+  return plans?.[0] as LoadPlan
+}
+
+function problemsOf(target: string, options: LoadTestOptions = {}): readonly string[] {
+  return parseLoadPlans(target, options, AROUND).problems ?? []
+}
+
+test('plan: the defaults', () => {
+  assert.deepEqual(planOf('ws://127.0.0.1:8085/x?y=1'), {
+    url: 'ws://127.0.0.1:8085/x?y=1',
+    transport: 'ws',
+    secure: false,
+    host: '127.0.0.1',
+    port: 8085,
+    path: '/x?y=1',
+    connections: 100,
+    load: { kind: 'closed', window: 1 },
+    sizeBytes: 64,
+    warmupMs: 2_000,
+    durationMs: 10_000,
+    timeoutMs: 5_000,
+    threads: 2,
+    rampPerSecond: 2_000,
+    seed: 11,
+    mode: 'prefixed',
+    binary: false,
+    sessionKeys: false,
+    insecure: false,
+    pid: undefined,
+  })
+})
+
+test('plan: targets', () => {
+  assert.deepEqual(
+    [planOf('wss://[::1]').host, planOf('wss://[::1]').port, planOf('wss://[::1]').secure],
+    ['::1', 443, true],
+  )
+  assert.equal(planOf('ws://example.test').port, 80)
+  assert.equal(planOf('udp://localhost:8084').timeoutMs, 1_000)
+  const { plans } = parseLoadPlans('echo', {}, AROUND)
+  assert.deepEqual(
+    plans?.map(({ url }) => url),
+    ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
+  )
+  for (const wrong of ['', 'ws', 'http://127.0.0.1:80', 'tcp://127.0.0.1', 'udp://:5']) {
+    assert.equal(problemsOf(wrong).length, 1, wrong)
+  }
+})
+
+test('plan: flags as text or numbers', () => {
+  const plan = planOf('tcp://h:1', {
+    connections: '3',
+    rate: '0.5',
+    poisson: true,
+    size: '1KiB',
+    duration: 1.5,
+    seed: '7',
+  })
+  assert.deepEqual(plan.load, { kind: 'open', ratePerSecond: 0.5, poisson: true })
+  assert.deepEqual([plan.connections, plan.sizeBytes, plan.durationMs, plan.seed], [3, 1_024, 1_500, 7])
+  assert.equal(planOf('tcp://h:1', { connections: 1, threads: 4 }).threads, 1)
+})
+
+test('plan: all problems at once, each with its bound and what was given', () => {
+  assert.deepEqual(
+    problemsOf('udp://h:1', {
+      connections: '100001',
+      rate: '1000001',
+      window: '1',
+      size: '65508',
+      duration: '61m',
+      warmup: 'soon',
+      threads: '1.5',
+      ramp: '',
+      mode: 'odd',
+    }),
+    [
+      '--connections is 1 to 100000, not "100001"',
+      '--threads is a whole number, not 1.5',
+      '--mode is prefixed or raw, not "odd"',
+      '--rate (open loop) and --window (closed loop) exclude each other',
+      '--rate is 0.1 to 1000000, not "1000001"',
+      '--size is 17 B to 65507 B, not "65508"',
+      '--warmup is 0s to 1h, not "soon"',
+      '--duration is 100ms to 1h, not "61m"',
+      '--ramp is 1 to 100000, not ""',
+    ],
+  )
+  assert.deepEqual(problemsOf('ws://h:1', { poisson: true }), ['--poisson needs --rate'])
+})
