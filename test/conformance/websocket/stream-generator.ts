@@ -75,6 +75,7 @@ function message(random: Random, deflate: boolean, messageBytesMax: number, larg
     )
     offset = end
     if (!last && random.oneIn(3)) frames.push(control(random))
+    if (!last && random.oneIn(40)) frames.push(encodeClientFrame({ opcode: random.pick([1, 2]), payload: 'intruder' }))
   }
   return frames
 }

@@ -71,6 +71,16 @@ test('unmask: any length at any offset, and its phase when cut', () => {
   }
 })
 
+test('unmask: notices a single byte that is not ASCII, wherever it is', () => {
+  for (let length = 1; length < 70; length++) {
+    for (let at = 0; at < length; at++) {
+      const bytes = Buffer.alloc(length, 'a')
+      bytes[at] = 0x80
+      assert.notEqual(unmask(viewOf(bytes), 0, length, 0), 0, `${at} of ${length}`)
+    }
+  }
+})
+
 test('receiver: a whole frame is delivered as a view of the chunk', () => {
   const sink = new Recorder()
   const bytes = encodeClientFrame({ opcode: 2, payload: 'in place' })
@@ -164,7 +174,10 @@ test('receiver: every header rule has its own text', () => {
   assert.equal(header(0x8b, 0x80), 'fail 1002 unknown opcode')
   assert.equal(header(0x81, 0x00), 'fail 1002 a client frame must be masked')
   const open = encodeClientFrame({ opcode: 1, fin: false })
-  assert.equal(receive(open, open)[0], 'fail 1002 a message must be finished before the next')
+  const final = encodeClientFrame({ opcode: 1, payload: 'short' })
+  for (const next of [open, final]) {
+    assert.deepEqual(receive(open, next), ['fail 1002 a message must be finished before the next'])
+  }
 })
 
 test('receiver: RSV1 belongs to the first frame of a compressed message only', () => {
@@ -201,6 +214,14 @@ test('receiver: data that are not deflate fail with 1007', () => {
   const sink = new Recorder()
   new WebSocketReceiver({ messageBytesMax: 1000, deflate: true }).push(frame, 0, frame.length, sink)
   assert.deepEqual(sink.events, ['fail 1007 not deflate data'])
+})
+
+test('receiver: text is checked as it inflates, not as it was sent', () => {
+  // Three ASCII bytes that inflate to 61 a5 70.
+  const frame = encodeClientFrame({ opcode: 1, rsv: 4, payload: 'J\\Z' })
+  const sink = new Recorder()
+  new WebSocketReceiver({ messageBytesMax: 1000, deflate: true }).push(frame, 0, frame.length, sink)
+  assert.deepEqual(sink.events, ['fail 1007 text is not UTF-8'])
 })
 
 test('receiver: frozen at every byte, another thread goes on', () => {
