@@ -42,6 +42,23 @@ test('protocol: we close, and wait for the answer', () => {
   assert.deepEqual(server.events, ['closed 1001 '])
 })
 
+test('protocol: the output is told who ended it, and with what', () => {
+  const ends: [string, (server: EchoServer) => void][] = [
+    ['peer 1000', (server) => server.receive(close(1000))],
+    ['peer 1005', (server) => server.receive(encodeClientFrame({ opcode: 8 }))],
+    ['us 1002', (server) => server.receive(close(999))],
+    ['us 1007', (server) => server.receive(close(1000, '\ud800').fill(0xff, 8))],
+    ['us 1009', (server) => server.receive(encodeClientFrame({ opcode: 1, declaredBytes: 2_000_000 }))],
+    ['us 1001', (server) => server.protocol.drop(1001)],
+  ]
+  for (const [expected, end] of ends) {
+    const server = new EchoServer()
+    end(server)
+    assert.equal(server.output.finishedBy, expected)
+    assert.equal(server.events.length, 1)
+  }
+})
+
 test('protocol: a second close, and a close after the end, do nothing', () => {
   const server = new EchoServer()
   server.protocol.sendClose()

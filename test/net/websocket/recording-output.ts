@@ -18,6 +18,8 @@ export class RecordingOutput implements WebSocketOutput {
   isPaused = false
   isAwaitingClose = false
   isFinished = false
+  /** What `finish` was told. */
+  finishedBy: string | undefined
 
   writeFrame(opcode: typeof OPCODE.text | typeof OPCODE.binary, payload: Uint8Array, rsv1: boolean): void {
     this.#write(encodeFrame(payload, opcode, rsv1))
@@ -44,8 +46,9 @@ export class RecordingOutput implements WebSocketOutput {
     this.isAwaitingClose = true
   }
 
-  finish(): void {
+  finish(code: number, byPeer: boolean): void {
     this.isFinished = true
+    this.finishedBy = `${byPeer ? 'peer' : 'us'} ${code}`
   }
 
   bytes(): Buffer {
