@@ -333,6 +333,7 @@ test('load-test: servers that are not there, or refuse', async () => {
     assert.equal(run.endedEarly, 'no connection left')
     assert.deepEqual(run.errors, { total: 4, kinds: { refused: 4 }, details: {} })
     assert.equal(run.connections.failed, 4)
+    assert.deepEqual(run.throughput, { measuredMs: 0, answers: 0, answersPerSecond: 0 })
   }
   const { run } = await load(`udp://127.0.0.1:${port}`, SHORT)
   assert.equal(run.errors.kinds.refused, 4)

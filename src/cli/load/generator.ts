@@ -358,7 +358,8 @@ export class Generator implements Exchange {
         answered: this.#answered,
         wrong: this.#wrong,
         measuredAnswers: this.#measuredAnswers,
-        measuredMs: Math.max(0, this.#endMs - this.#measureMs),
+        // Neither time is set when the run never began.
+        measuredMs: this.#endMs > this.#measureMs ? this.#endMs - this.#measureMs : 0,
         cpuMs: Number.isNaN(this.#cpuMs) ? 0 : this.#cpuMs,
         noConnectionLeft: this.#noConnectionLeft,
       },
