@@ -9,12 +9,15 @@ import type { EventLoop } from './event-loop.ts'
 import type { Framing } from './framing.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { COALESCE_BYTES_MAX, type Flushable } from './outbox.ts'
+import { PendingOutput } from './pending-output.ts'
 
 /**
- *   open ──finish()──▶ ending ──both sides ended, or net.closeTimeout──▶ closed
- *     └────────────────destroy(), reset by the peer──────────────────────▶┘
+ *   open ──closeFor()──▶ closing ──finish()──▶ ending ──both sides ended, or net.closeTimeout──▶ closed
+ *     ├──────────────────finish()────────────▶┘                                                 ▲
+ *     └──────────────────destroy(), reset by the peer ──────────────────────────────────────────┘
+ * closing: the service can send no more; a WebSocket's close frame is out, the peer's has not come.
  */
-type Phase = 'open' | 'ending' | 'closed'
+type Phase = 'open' | 'closing' | 'ending' | 'closed'
 
 export class Connection<State = unknown> implements Flushable {
   readonly id: number
@@ -35,14 +38,10 @@ export class Connection<State = unknown> implements Flushable {
 
   #paused = false
   #unparsed: Buffer | undefined
-  #inQueue = false
   #peerEnded = false
 
-  #runArena: Buffer | undefined
-  #runStart = 0
-  #runEnd = 0
-  #chunks: Uint8Array[] | undefined
-  #pendingBytes = 0
+  readonly #pending = new PendingOutput()
+  #inQueue = false
   #backlogBytes = 0
   #congested = false
 
@@ -109,7 +108,7 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Bytes queued that the kernel has not taken. */
   get bufferedBytes(): number {
-    return this.#pendingBytes + this.#backlogBytes
+    return this.#pending.bytes + this.#backlogBytes
   }
 
   /** More than `net.sendBuffer.high` was unsent, and it is not down to a quarter of that yet. */
@@ -129,13 +128,17 @@ export class Connection<State = unknown> implements Flushable {
 
   // ---- what framings use ------------------------------------------------------------------------------------------
 
-  /** Attaches the protocol and lets bytes in. `head` are bytes that came before; they are handled first. */
-  start(framing: Framing, head: Uint8Array | undefined): void {
+  /** What is spoken on it; once, before `start`. */
+  speak(framing: Framing): void {
     this.#framing = framing
+  }
+
+  /** Opens the connection and lets bytes in. `head` are bytes that came before; they are handled first. */
+  start(head: Uint8Array | undefined): void {
     const loop = this.#loop
     loop.enterTurn()
     try {
-      framing.opened()
+      this.#framing?.opened()
     } catch (error) {
       this.#failed(error)
     }
@@ -152,7 +155,7 @@ export class Connection<State = unknown> implements Flushable {
     const loop = this.#loop
     add(loop.figures, FIGURE.bytesIn, length)
     // Behind our FIN bytes are read into nothing.
-    if (this.#phase !== 'open') return this.#phase === 'ending'
+    if (this.#hasEnded()) return this.#phase === 'ending'
     if (this.#unparsed !== undefined) {
       bytes = Buffer.concat([this.#unparsed, bytes.subarray(0, length)])
       length = bytes.length
@@ -181,16 +184,8 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Room for `length` ≤ COALESCE_BYTES_MAX bytes of output in the loop's arena: the offset to write them at, now. */
   reserve(length: number): number {
-    const outbox = this.#loop.outbox
-    const at = outbox.reserve(length)
-    if (this.#runArena !== outbox.arena || this.#runEnd !== at) {
-      this.#closeRun()
-      this.#runArena = outbox.arena
-      this.#runStart = at
-    }
-    this.#runEnd = at + length
-    outbox.offset = at + length
-    this.#queued(length)
+    const at = this.#pending.reserve(this.#loop.outbox, length)
+    this.#queued()
     return at
   }
 
@@ -200,26 +195,29 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Writes bytes that stay as they are until sent: they are not copied. */
   writeShared(bytes: Uint8Array): void {
-    this.#closeRun()
-    this.#chunks ??= []
-    this.#chunks.push(bytes)
-    this.#queued(bytes.byteLength)
+    this.#pending.push(bytes)
+    this.#queued()
   }
 
   /** Closes for a reason of ours, through the framing (a WebSocket says why first). */
   closeFor(reason: CloseReason, code: number, text: string): void {
     if (this.#phase !== 'open') return
     this.#closeReason ??= reason
+    this.#phase = 'closing'
     if (this.#framing === undefined) this.finish(reason)
     else this.#framing.close(code, text)
+    // What the peer still says must be read to find its good-bye.
+    this.resume()
   }
 
   /** Sends what is queued, then FIN; drops the connection if the peer does not end its side in `net.closeTimeout`. */
   finish(reason: CloseReason): void {
-    if (this.#phase !== 'open') return
+    if (this.#hasEnded()) return
     this.#closeReason ??= reason
-    this.#phase = 'ending'
     this.#loop.outbox.flushNow(this)
+    // The flush may have found the peer too slow, and ended the connection by itself.
+    if (this.#hasEnded()) return
+    this.#phase = 'ending'
     this.#unparsed = undefined
     this.#paused = false
     this.#socket.end()
@@ -268,51 +266,31 @@ export class Connection<State = unknown> implements Flushable {
 
   flush(): boolean {
     this.#inQueue = false
-    if (this.#pendingBytes === 0) return false
-    const bytes = this.#pendingBytes
-    this.#pendingBytes = 0
-    if (this.#phase === 'closed' || this.#socket.destroyed) {
-      this.#dropPending()
+    const pending = this.#pending
+    const bytes = pending.bytes
+    if (bytes === 0) return false
+    if (this.#hasEnded() || this.#socket.destroyed) {
+      pending.clear()
       return false
     }
     const loop = this.#loop
-    const socket = this.#socket
     const before = this.#backlogBytes
     add(loop.figures, FIGURE.bytesOut, bytes)
-    let lent = false
-    if (this.#chunks === undefined) {
-      const arena = this.#runArena as Buffer
-      const run = arena.subarray(this.#runStart, this.#runEnd)
-      this.#runArena = undefined
-      // Behind a backlog the bytes would keep the whole arena alive for as long as the peer is slow.
-      this.#writeOut(before > 0 ? Buffer.from(run) : run, before)
-      lent = before === 0
-    } else {
-      this.#closeRun()
-      const chunks = this.#chunks
-      this.#chunks = undefined
-      const [only] = chunks
-      if (bytes <= COALESCE_BYTES_MAX || (chunks.length === 1 && only !== undefined)) {
-        this.#writeOut(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, bytes), before)
-      } else {
-        socket.cork()
-        for (const chunk of chunks) this.#writeOut(chunk, 1)
-        socket.uncork()
-      }
-      lent = true
-    }
-    this.#backlogBytes = socket.writableLength
+    const mayWait = before > 0 || bytes > COALESCE_BYTES_MAX || this.#congested
+    const lent = pending.writeTo(this.#socket, before > 0, mayWait ? () => this.written() : undefined)
+    this.#backlogBytes = this.#socket.writableLength
     loop.unsentBytes += this.#backlogBytes - before
     this.#activeMs = loop.nowMs
     if (this.#backlogBytes === 0) return false
-    if (this.#backlogBytes > loop.limits.sendBufferMaxBytes) this.#tooSlow()
-    else loop.checkMemory()
+    // What is queued stays, up to `net.closeTimeout`: a peer that comes back reads it, and then why it was closed.
+    if (this.#backlogBytes > loop.limits.sendBufferMaxBytes) this.closeFor('too_slow', 1008, 'client too slow')
+    loop.checkMemory()
     return lent
   }
 
   /** Handles bytes that were kept back by `pause()` or low priority. */
   feed(): void {
-    if (this.#phase !== 'open' || this.#paused) return
+    if (this.#hasEnded() || this.#paused) return
     const bytes = this.#unparsed
     if (bytes === undefined) return
     this.#unparsed = undefined
@@ -321,7 +299,7 @@ export class Connection<State = unknown> implements Flushable {
 
   peerEnded(): void {
     this.#peerEnded = true
-    if (this.#phase !== 'open') return
+    if (this.#hasEnded()) return
     this.#loop.enterTurn()
     try {
       this.#framing?.ended()
@@ -337,7 +315,7 @@ export class Connection<State = unknown> implements Flushable {
     const loop = this.#loop
     loop.unsentBytes -= this.#backlogBytes
     this.#backlogBytes = 0
-    this.#dropPending()
+    this.#pending.clear()
     if (this.#timer !== undefined) loop.wheel.cancel(this.#timer)
     this.#timer = undefined
     this.#unparsed = undefined
@@ -407,7 +385,7 @@ export class Connection<State = unknown> implements Flushable {
     } catch (error) {
       this.#failed(error)
     }
-    if (taken < length && this.#phase === 'open') {
+    if (taken < length && !this.#hasEnded()) {
       if (length - taken > loop.limits.receiveBufferBytes) this.closeFor('too_large', 1009, 'message too large')
       else this.#unparsed = Buffer.from(bytes.subarray(taken, length))
     }
@@ -420,39 +398,15 @@ export class Connection<State = unknown> implements Flushable {
     this.#loop.queueLowPriority(this)
   }
 
-  #queued(bytes: number): void {
-    this.#pendingBytes += bytes
-    if (this.#pendingBytes + this.#backlogBytes > this.#loop.limits.sendBufferHighBytes) this.#congested = true
+  #queued(): void {
+    if (this.bufferedBytes > this.#loop.limits.sendBufferHighBytes) this.#congested = true
     if (this.#inQueue) return
     this.#inQueue = true
     this.#loop.outbox.add(this)
   }
 
-  #closeRun(): void {
-    const arena = this.#runArena
-    if (arena === undefined) return
-    this.#chunks ??= []
-    this.#chunks.push(arena.subarray(this.#runStart, this.#runEnd))
-    this.#runArena = undefined
-  }
-
-  #dropPending(): void {
-    this.#pendingBytes = 0
-    this.#chunks = undefined
-    this.#runArena = undefined
-  }
-
-  #writeOut(bytes: Uint8Array, before: number): void {
-    // A write that the kernel takes at once needs no callback (it would cost a tick); only writes that may have to
-    // wait carry one.
-    if (before > 0 || bytes.byteLength > COALESCE_BYTES_MAX) this.#socket.write(bytes, () => this.written())
-    else this.#socket.write(bytes)
-  }
-
-  #tooSlow(): void {
-    this.closeFor('too_slow', 1008, 'client too slow')
-    // The peer does not read: there is no use in waiting for it.
-    this.destroy('too_slow')
+  #hasEnded(): boolean {
+    return this.#phase === 'ending' || this.#phase === 'closed'
   }
 
   /** What a handler threw or rejected with ends its connection, and only it. */

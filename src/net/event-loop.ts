@@ -110,7 +110,8 @@ export class EventLoop {
   add(socket: Socket, identity: ConnectionIdentity, framing: FramingFactory, head?: Uint8Array): Connection {
     const connection = new Connection(this, socket, identity)
     this.#attach(socket, connection)
-    connection.start(framing(connection), head)
+    connection.speak(framing(connection))
+    connection.start(head)
     return connection
   }
 
@@ -131,7 +132,8 @@ export class EventLoop {
     }
     const connection = new Connection(this, socket, identity)
     this.#attach(socket, connection)
-    socket.once('connect', () => connection.start(framing(connection), undefined))
+    connection.speak(framing(connection))
+    socket.once('connect', () => connection.start(undefined))
     return connection
   }
 
@@ -159,7 +161,7 @@ export class EventLoop {
     if (attached[READS_INTO_BUFFER] !== true) socket.on('data', onData)
     socket.on('end', onEnd)
     socket.on('close', onClose)
-    socket.on('error', ignoreError)
+    socket.on('error', onError)
     this.#connections.set(connection.id, connection)
   }
 
@@ -296,6 +298,9 @@ function onClose(this: Socket, failed: boolean): void {
   connectionOf(this)?.closed(failed)
 }
 
-function ignoreError(): void {
-  // 'close' follows every 'error' and tells whether there was one; a reset by the peer is everyday life.
+// 'close' follows and ends the connection; only the reason is known here. A reset by the peer is everyday life.
+const RESETS: readonly (string | undefined)[] = ['ECONNRESET', 'EPIPE']
+
+function onError(this: Socket, error: NodeJS.ErrnoException): void {
+  connectionOf(this)?.blame(RESETS.includes(error.code) ? 'client' : 'error')
 }

@@ -31,13 +31,18 @@ const SELF_TEST_MS_MAX = 2_000
 
 /**
  * Takes accepted handles from a listening server before Node builds a net.Socket on them: a connection that moves on
- * unread costs the acceptor no stream at all.
+ * unread costs the acceptor no stream at all. `failed` gets libuv's error number, of which EMFILE is the likely one.
  */
-export function takeHandles(server: Server, accept: (handle: TcpHandle) => void): void {
+export function takeHandles(
+  server: Server,
+  accept: (handle: TcpHandle) => void,
+  failed: (status: number) => void,
+): void {
   const listening = (server as unknown as ServerWithHandle)._handle
   if (listening === null || typeof listening.onconnection !== 'function') throw new TypeError('no listening handle')
   listening.onconnection = (status, handle) => {
     if (status === 0 && handle !== undefined) accept(handle)
+    else failed(status)
   }
 }
 
@@ -51,7 +56,9 @@ export function tune(handle: TcpHandle): void {
 export function peerOf(handle: TcpHandle): RemoteAddress | undefined {
   const out: { address?: string; port?: number } = {}
   if (handle.getpeername(out) !== 0 || out.address === undefined || out.port === undefined) return undefined
-  return { address: out.address, port: out.port }
+  // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d: the same peer must have one name.
+  const address = out.address.startsWith('::ffff:') ? out.address.slice('::ffff:'.length) : out.address
+  return { address, port: out.port }
 }
 
 /**
@@ -100,12 +107,16 @@ export async function selfTest(): Promise<boolean> {
     await once(server, 'listening', { signal: deadline })
     const address = server.address()
     if (address === null || typeof address === 'string') return false
-    takeHandles(server, (handle) => {
-      startReading(handle, (head) => {
-        stopReading(handle)
-        port1.postMessage({ head, handle }, [handle as unknown as MessagePort])
-      })
-    })
+    takeHandles(
+      server,
+      (handle) => {
+        startReading(handle, (head) => {
+          stopReading(handle)
+          port1.postMessage({ head, handle }, [handle as unknown as MessagePort])
+        })
+      },
+      () => {},
+    )
     port2.on('message', ({ head, handle }: { head: Uint8Array; handle: TcpHandle }) => {
       const second = adopt(handle, Buffer.alloc(64), (bytes, buffer) => {
         second.write(buffer.toString('latin1', 0, bytes))

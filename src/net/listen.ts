@@ -26,7 +26,7 @@ export function openServers(
 ): Promise<Opened<Server>[]> {
   return openAll(host, port, async (address, wanted) => {
     const server = make()
-    server.listen({ host: address, port: wanted, backlog, ipv6Only: address.includes(':') })
+    server.listen({ host: address, port: wanted, backlog, ipv6Only: address === '::1' })
     await opened(server, server)
     return { socket: server, host: address, port: (server.address() as AddressInfo).port }
   })
@@ -36,7 +36,7 @@ export function openServers(
 export function openDatagramSockets(host: string, port: number): Promise<Opened<DatagramSocket>[]> {
   return openAll(host, port, async (address, wanted) => {
     const ipv6 = address.includes(':')
-    const socket = createSocket({ type: ipv6 ? 'udp6' : 'udp4', ipv6Only: ipv6 })
+    const socket = createSocket({ type: ipv6 ? 'udp6' : 'udp4', ipv6Only: address === '::1' })
     socket.bind({ address, port: wanted })
     await opened(socket, socket)
     return { socket, host: address, port: socket.address().port }

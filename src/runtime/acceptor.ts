@@ -1,6 +1,7 @@
 // The acceptor: owns the listening sockets and the UDP sockets, finds the session of each connection, and gives it to
 // the shard of that session. Relays no byte of a connection.
 import { createServer, type Server, type Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
 import { THREAD } from '../lib/thread.ts'
 import { peerOf, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
@@ -146,7 +147,13 @@ export class Acceptor implements AcceptorControl {
         : createServer({ pauseOnConnect: true }, (socket) => this.#accept(listener, undefined, socket))
     const opened = await openServers(listener.host, listener.port, config.net.backlog, make)
     for (const { socket } of opened) {
-      if (rawHandoff) takeHandles(socket, (handle) => this.#accept(listener, handle, undefined))
+      if (rawHandoff) {
+        takeHandles(
+          socket,
+          (handle) => this.#accept(listener, handle, undefined),
+          (status) => this.#acceptFailed(listener, status),
+        )
+      }
       this.#servers.push(socket)
     }
     return opened
@@ -174,6 +181,12 @@ export class Acceptor implements AcceptorControl {
     if (handle === undefined || (sniffs === undefined && !listener.proxyProtocol))
       this.#come(arrival, undefined, undefined)
     else this.#sniff(arrival, handle, sniffs)
+  }
+
+  /** Mostly: no descriptor is left. libuv tries again when the next connection comes. */
+  #acceptFailed(listener: ListenerSpec, status: number): void {
+    add(this.#base.figures, refusedColumn('error'), 1)
+    this.#refused.error({ service: listener.service, reason: getSystemErrorName(status) })
   }
 
   #sniff(arrival: Arrival, handle: TcpHandle, sessionOf: SessionOf | undefined): void {

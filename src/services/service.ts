@@ -43,7 +43,7 @@ export interface ServiceContext<Config> {
   offload(module: string, task: string, argument: unknown): Promise<unknown>
 }
 
-/** The name of a connection, plain data: any shard can send to it. */
+/** The name of a connection, plain data; every shard can send to it. */
 export interface ConnectionRef {
   readonly shard: number
   readonly id: number
