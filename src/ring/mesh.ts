@@ -203,7 +203,6 @@ export class Mesh {
     const peer = this.#peers[index]
     if (peer === undefined) return
     peer.disconnect()
-    this.#publish(peer)
     this.#visitSoon(index)
     this.#wake()
   }

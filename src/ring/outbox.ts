@@ -33,9 +33,8 @@ export class Outbox {
     this.#waitingBytesMax = waitingBytesMax
   }
 
-  /** The ring, once there is one; a new one over the same memory after the peer was replaced. */
+  /** The ring, once there is one; a new writer of the same memory after the peer was replaced. Publish before making it. */
   connect(writer: RingWriter): void {
-    this.#writer?.publish()
     this.#writer = writer
   }
 

@@ -45,6 +45,8 @@ export class Peer {
   connect(link: LinkEnd): void {
     this.disconnect()
     this.stop()
+    // First, because a new writer goes on at the published tail: what the old one had not published would be lost.
+    this.publish()
     const { messageBytesMax, onDiscard } = this.#options
     this.#controlReader?.discard()
     this.#dataReader?.discard()

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Doorbell } from '../../src/ring/doorbell.ts'
 import { createLinkEnds } from '../../src/ring/link.ts'
 import { Net, type Node, sendText, waitUntil } from './pair.ts'
 
@@ -103,6 +104,50 @@ test('mesh: control overtakes data, and passes while the data ring and its overf
   assert.ok(turns.step())
   assert.deepEqual(texts(b).slice(0, 3), ['control', 'control', 'data'])
   assert.ok(b.received.length < 40, 'the budget held')
+})
+
+test('mesh: control of any peer comes before data of every peer', () => {
+  using net = new Net()
+  const turns = new Turns()
+  const [a, c] = [net.node(8), net.node(10)]
+  const b = net.node(9, { schedule: turns.schedule })
+  net.link(a, 8, b, 9)
+  net.link(b, 9, c, 10)
+  turns.untilAsleep()
+  sendText(a.mesh, 9, 'data')
+  sendText(c.mesh, 9, 'control', 'control')
+  a.mesh.flush()
+  c.mesh.flush()
+  b.mesh.detach(8) // wakes b, and puts the peer with data ahead in its queue
+  turns.untilAsleep()
+  assert.deepEqual(texts(b), ['control', 'data'])
+})
+
+test('mesh: a mark that comes while a turn ends is seen by the last look before sleep', () => {
+  using net = new Net()
+  const turns = new Turns()
+  const [a, c] = [net.node(8), net.node(10)]
+  const seen: number[] = []
+  const b = net.node(9, {
+    schedule: turns.schedule,
+    sink: (source) => {
+      seen.push(source)
+      if (source !== 8) return
+      // b has taken its marks and does not sleep yet: c marks itself, and does not ring.
+      const rings = c.mesh.stats().wakesOut
+      sendText(c.mesh, 9, 'late')
+      c.mesh.flush()
+      assert.equal(c.mesh.stats().wakesOut, rings)
+    },
+  })
+  net.link(a, 8, b, 9)
+  net.link(b, 9, c, 10)
+  turns.untilAsleep()
+  sendText(a.mesh, 9, 'early')
+  a.mesh.flush()
+  b.mesh.detach(8)
+  turns.untilAsleep()
+  assert.deepEqual(seen, [8, 10])
 })
 
 test('mesh: a flood on one lane or from one peer cannot starve the others', () => {
@@ -212,6 +257,40 @@ test('mesh: the successor of a dead peer reads what was sent before and after it
   assert.deepEqual(texts(successor), numbers(102))
   assert.ok(sendText(successor.mesh, 8, 'here'))
   await waitUntil('the successor is heard', () => texts(a).includes('here'))
+})
+
+test('mesh: attach rings, though the sleeping word was swapped for a ring at a dead port', async () => {
+  using net = new Net()
+  const turns = new Turns()
+  const a = net.node(8)
+  const b = net.node(9, { schedule: turns.schedule })
+  const memory = net.link(a, 8, b, 9)
+  const ends = createLinkEnds(memory)
+  b.mesh.attach(ends.high)
+  turns.untilAsleep()
+  sendText(a.mesh, 9, 'waiting for the ring')
+  a.mesh.detach(9)
+  assert.ok(new Doorbell(net.doorbells, 10).takeSleeper(9), 'somebody else rings in vain')
+  a.mesh.attach(ends.low)
+  await waitUntil('b has a turn', () => {
+    turns.step()
+    return b.received.length === 1
+  })
+})
+
+test('mesh: what was sent and not yet flushed survives new ends, and being forgotten', async () => {
+  using net = new Net()
+  const [a, b] = [net.node(8), net.node(9)]
+  const memory = net.link(a, 8, b, 9)
+  for (const text of numbers(3)) {
+    assert.ok(sendText(a.mesh, 9, text))
+    if (text === '1') a.mesh.forget(9)
+    const ends = createLinkEnds(memory)
+    a.mesh.attach(ends.low)
+    b.mesh.attach(ends.high)
+  }
+  await waitUntil('all arrived', () => b.received.length === 3)
+  assert.deepEqual(texts(b), numbers(3))
 })
 
 test('mesh: half a message of a dead peer is discarded with a fault that names it', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Outbox, type Sent, WAITING_MESSAGE_BYTES } from '../../src/ring/outbox.ts'
+import { FLAG } from '../../src/ring/record.ts'
 import { Ring, RingReader, RingWriter } from '../../src/ring/ring.ts'
 
 function bytesOf(length: number, first: number): Buffer {
@@ -67,6 +68,29 @@ test('outbox: an empty queue takes a message larger than its bound, so nothing i
   const seen: Buffer[] = []
   pump(outbox, new RingReader(memory), seen)
   assert.deepEqual(seen, [large])
+})
+
+test('outbox: room made just before it could be asked for is found, since nobody would ring', () => {
+  const memory = Ring.allocate(256)
+  const reader = new RingReader(memory)
+  const seen: Buffer[] = []
+  // The race, made certain: the consumer frees and looks for a request, and only then the request is stored.
+  class LateRequest extends RingWriter {
+    override requestRoom(): void {
+      drainInto(reader, seen)
+      assert.equal(reader.takeRoomRequest(), false)
+      super.requestRoom()
+    }
+  }
+  const outbox = new Outbox(1, 10_000)
+  outbox.connect(new LateRequest(memory))
+  const sent = [0, 1, 2, 3, 4].map((first) => bytesOf(56, first))
+  for (const bytes of sent) {
+    assert.equal(send(outbox, bytes), 'ring')
+    outbox.publish()
+  }
+  drainInto(reader, seen)
+  assert.deepEqual(seen, sent)
 })
 
 test('outbox: nothing overtakes, not even a small message that would fit beside a waiting large one', () => {
@@ -142,6 +166,21 @@ test('outbox: half a message of a dead writer is discarded and counted, its succ
     assert.deepEqual(seen, [next])
     assert.ok(discarded >= 3, `${discarded} chunks`)
   }
+})
+
+test('ring: chunks of two generations are never joined', () => {
+  const memory = Ring.allocate(256)
+  const writer = new RingWriter(memory)
+  let discarded = 0
+  const reader = new RingReader(memory, 10_000, (chunks) => {
+    discarded += chunks
+  })
+  const total = Buffer.from([6, 0, 0, 0, 1, 2, 3])
+  assert.ok(writer.tryPush(1, 7, total, total.length, undefined, 0, 0, FLAG.first))
+  assert.ok(writer.tryPush(1, 8, total, 3, undefined, 0, 0, FLAG.last))
+  writer.publish()
+  reader.drain(10, () => assert.fail('a message of two halves'))
+  assert.equal(discarded, 2)
 })
 
 test('outbox: the successor of a reader discards the rest of a message that was half read', () => {
