@@ -359,12 +359,13 @@ export class Connection<State = unknown> implements Flushable {
     }
     // Traffic only notes the time; the timer moves when it fires. That makes a re-arm one store instead of a wheel
     // operation per message, and is never early.
-    const leftMs = this.#activeMs + this.#timeoutMs - this.#loop.nowMs
+    const nowMs = this.#loop.readClock()
+    const leftMs = this.#activeMs + this.#timeoutMs - nowMs
     if (leftMs > 0) {
       this.#armTimer(leftMs)
       return
     }
-    this.#activeMs = this.#loop.nowMs
+    this.#activeMs = nowMs
     this.#armTimer(this.#timeoutMs)
     try {
       this.watch(this.#framing?.timedOut())
