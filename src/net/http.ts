@@ -9,6 +9,8 @@ import { checkUpgrade } from './websocket/handshake.ts'
 /** Bytes of a request head, as in Apache and nginx. */
 export const HEAD_BYTES_MAX = 16 * 1024
 
+const NOT_UPGRADED = { status: 426, headers: { Upgrade: 'websocket' }, body: '' } as const
+
 export interface UpgradeServerOptions {
   readonly loop: EventLoop
   readonly permessageDeflate: boolean
@@ -87,11 +89,11 @@ export class UpgradeServer {
   /** A request without an upgrade, on a listener that serves nothing else. */
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const result = checkUpgrade(request, false)
-    const status = result.accept ? 426 : result.status
+    const { status, headers, body } = result.accept ? NOT_UPGRADED : result
     this.#refusals.set(request.socket, 'bad_request')
     this.#options.refused(status)
-    response.writeHead(status, result.accept ? { Upgrade: 'websocket' } : result.headers)
-    response.end(result.accept || request.method === 'HEAD' ? '' : result.body)
+    response.writeHead(status, closingHeaders(headers, body))
+    response.end(request.method === 'HEAD' ? '' : body)
   }
 
   #refuse(socket: Socket, status: number, headers: Readonly<Record<string, string>>, body: string): void {
@@ -103,8 +105,19 @@ export class UpgradeServer {
 }
 
 export function responseOf(status: number, headers: Readonly<Record<string, string>>, body: string): string {
-  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Connection: close', 'Content-Type: text/plain']
-  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
-  lines.push(`Content-Length: ${Buffer.byteLength(body)}`, '', body)
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`]
+  for (const [name, value] of Object.entries(closingHeaders(headers, body))) lines.push(`${name}: ${value}`)
+  lines.push('', body)
   return lines.join('\r\n')
+}
+
+// `close` has to be in the Connection header that Node sees: a response of which only `maxRequestsPerSocket` says that
+// it is the last one leaves its socket open for the keep-alive time.
+function closingHeaders(headers: Readonly<Record<string, string>>, body: string): Record<string, string | number> {
+  return {
+    ...headers,
+    Connection: headers.Upgrade === undefined ? 'close' : 'close, Upgrade',
+    'Content-Type': 'text/plain',
+    'Content-Length': Buffer.byteLength(body),
+  }
 }
