@@ -12,6 +12,7 @@ import { waitUntil, within } from './wait.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const READY_MS = 30_000
 const EXIT_MS = 15_000
+const RECOVERY_MS = 15_000
 const PAGE_BYTES = 4096
 /** Log lines a failed start shows. */
 const LINES_SHOWN = 20
@@ -122,6 +123,15 @@ export class Server implements AsyncDisposable {
 
   async isHealthy(): Promise<boolean> {
     return (await this.health()).status === 'healthy'
+  }
+
+  /** Waits until a shard has been replaced `restarts` times since the start and is ready. */
+  async recovered(shard: number, restarts: number, deadlineMs = RECOVERY_MS): Promise<void> {
+    const back = async (): Promise<boolean> => {
+      if ((await this.health()).shards[shard]?.state !== 'ready') return false
+      return (await this.metrics()).sum('polyloop_shard_restarts_total', { shard: String(shard) }) >= restarts
+    }
+    await waitUntil(`shard ${shard} is back after ${restarts} restarts`, back, deadlineMs)
   }
 
   /** Open file descriptors of the process. */
