@@ -359,12 +359,16 @@ export class Mesh {
     this.#suspectSinceMs = undefined
     let records = 0
     try {
-      this.#doorbell.take(this.#onMark)
-      if (this.#queue.length > 0) {
-        const untilMs = this.#clock.nowMs() + this.#drainMs
-        records = this.#drainControl(untilMs)
-        records += this.#drainData(untilMs)
-      }
+      const untilMs = this.#clock.nowMs() + this.#drainMs
+      // What arrives meanwhile belongs to this turn, while its budget lasts: with a peer on another core batches are
+      // small, and a turn of the event loop for each of them costs more than the records.
+      do {
+        this.#doorbell.take(this.#onMark)
+        if (this.#queue.length === 0) break
+        records += this.#drainControl(untilMs)
+        records += this.#drainData(untilMs, this.#drainRecordsMax - records)
+        this.flush()
+      } while (records < this.#drainRecordsMax && this.#doorbell.hasMarks() && this.#clock.nowMs() < untilMs)
     } finally {
       // Also when the sink threw: what it took is claimed, the rest must still be read if the owner lives on.
       this.#endTurn(records)
@@ -409,10 +413,10 @@ export class Mesh {
   }
 
   /** A slice of each queued peer in turn, until the budget is used up; at least one, whatever control took. */
-  #drainData(untilMs: number): number {
+  #drainData(untilMs: number, recordsMax: number): number {
     let records = 0
     let turns = 0
-    while (turns < this.#queue.length && records < this.#drainRecordsMax) {
+    while (turns < this.#queue.length && (records < recordsMax || turns === 0)) {
       const peer = this.#queue[turns++]
       if (peer === undefined) break
       const taken = this.#visit(peer)
