@@ -13,8 +13,9 @@ export interface Flushable {
 export class Outbox {
   arena: Buffer = Buffer.allocUnsafeSlow(ARENA_BYTES)
   offset = 0
-  #dirty: Flushable[] = []
-  #draining: Flushable[] = []
+  // Connections to flush, [0, #dirtyCount): the array keeps its length, because truncating it leaves optimised code.
+  readonly #dirty: (Flushable | undefined)[] = []
+  #dirtyCount = 0
   #scheduled = false
   #depth = 0
   // Set when a socket kept a reference into the arena: its bytes must not be written again, so the arena is filled to
@@ -33,7 +34,7 @@ export class Outbox {
 
   /** Registers a connection that has something pending; called once per connection and turn. */
   add(connection: Flushable): void {
-    this.#dirty.push(connection)
+    this.#dirty[this.#dirtyCount++] = connection
     if (this.#depth === 0 && !this.#scheduled) {
       // A send from outside of a turn (a promise of user code): the microtask queue runs dry before the loop goes on.
       this.#scheduled = true
@@ -55,17 +56,17 @@ export class Outbox {
 
   /** Ends a turn: everything pending leaves. */
   leaveTurn(): void {
-    if (--this.#depth === 0 && this.#dirty.length > 0) this.#flush()
+    if (--this.#depth === 0 && this.#dirtyCount > 0) this.#flush()
   }
 
   #flush(): void {
-    const connections = this.#dirty
-    this.#dirty = this.#draining
-    this.#draining = connections
-    for (let index = 0; index < connections.length; index++) {
-      if (connections[index]?.flush() === true) this.#lent = true
+    // A flush may add connections: closing one that is too slow writes a close frame.
+    for (let index = 0; index < this.#dirtyCount; index++) {
+      const connection = this.#dirty[index]
+      this.#dirty[index] = undefined
+      if (connection?.flush() === true) this.#lent = true
     }
-    connections.length = 0
-    if (!this.#lent && this.#dirty.length === 0) this.offset = 0
+    this.#dirtyCount = 0
+    if (!this.#lent) this.offset = 0
   }
 }
