@@ -59,12 +59,12 @@ export const CORE_OPTIONS = defineOptions({
   'heap.passivateAt': option(
     number({ min: 0.1, max: 1 }),
     0.7,
-    'Share of the heap limit above which a shard passivates idle actors early.',
+    'Not in use yet. Share of the heap limit above which a shard passivates idle actors early.',
   ),
   'heap.refuseAt': option(
     number({ min: 0.1, max: 1 }),
     0.85,
-    'Share of the heap limit above which a shard refuses to activate actors.',
+    'Share of the heap limit above which a shard gets no new connections while another shard can take them.',
   ),
   'heap.replaceAt': option(
     number({ min: 0.1, max: 1 }),
@@ -179,23 +179,23 @@ export const CORE_OPTIONS = defineOptions({
   'bridge.kind': option(
     oneOf(['auto', 'local', 'redis']),
     'auto',
-    'What connects hosts: `local` is this process alone, `redis` makes hosts one cluster, `auto` is `redis` when a URL is set.',
+    'Not in use yet. What connects hosts: `local` is this process alone, `redis` makes hosts one cluster, `auto` is `redis` when a URL is set.',
   ),
   'bridge.redis.url': option(
     optional(url(['redis:', 'rediss:'])),
     undefined,
-    'The Redis server of the cluster, 6.2 or later. The environment variable REDIS_URL sets it too.',
+    'Not in use yet. The Redis server of the cluster, 6.2 or later. The environment variable REDIS_URL sets it too.',
   ),
 
   'store.kind': option(
     oneOf(['sqlite', 'memory', 'redis']),
     'sqlite',
-    'Where durable data lives: `sqlite` in one file, `memory` until the process ends, `redis` when hosts share it.',
+    'Not in use yet. Where durable data lives: `sqlite` in one file, `memory` until the process ends, `redis` when hosts share it.',
   ),
   'store.path': option(
     string(),
     'data/polyloop.db',
-    'File of the `sqlite` store; a relative path starts at the working directory.',
+    'Not in use yet. File of the `sqlite` store; a relative path starts at the working directory.',
   ),
 
   'admin.host': option(
@@ -230,7 +230,7 @@ export const CORE_OPTIONS = defineOptions({
   'reload.grace': option(
     duration({ max: '24h' }),
     '5m',
-    'How long an old shard keeps connections that cannot move; then they are closed with 1012, paced.',
+    'Not in use yet. How long an old shard keeps connections that cannot move; then they are closed with 1012, paced.',
   ),
 })
 

@@ -49,9 +49,9 @@ export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, R
       `${shown('shard.hangLimit')} is neither 0 nor at least ${formatDuration(HANG_LIMIT_MIN_MS)}`,
     )
 
+  // Reserved words of the file format: better refused than silently without effect.
   for (const key of ['bridge.kind', 'store.kind']) {
-    if (setting(key) === 'redis' && setting('bridge.redis.url') === undefined)
-      refuse(key, 'redis needs bridge.redis.url (or REDIS_URL)')
+    if (setting(key) === 'redis') refuse(key, 'redis is not in this version yet')
   }
 
   for (const [key, { value }] of resolved) {

@@ -121,6 +121,7 @@ export class Intake {
           socket.destroy()
           return
         }
+        this.#identities.delete(socket)
         // One object for all connections: it is part of each of them.
         limits ??= [limitsOf(false), limitsOf(true)]
         const chosen = limits[deflate ? 1 : 0] as ReturnType<typeof limitsOf>
