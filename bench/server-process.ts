@@ -1,0 +1,86 @@
+// Servers under test as processes: ours, and the peers of bench/peer/. A peer prints one line when it is ready:
+// {"port":n,"pids":[…]}.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { pinned } from './machine.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const READY_MS_MAX = 30_000
+
+/** Which program of bench/peer/. */
+export type Peer = 'ws-server' | 'cluster-server' | 'line-server'
+
+export interface ServerProcess extends AsyncDisposable {
+  readonly pids: readonly number[]
+  /** WebSocket; of `line-server` the lines. */
+  readonly port: number
+  /** Lines over TCP, ours only. */
+  readonly linePort: number
+}
+
+interface Ready {
+  readonly pids: readonly number[]
+  readonly port: number
+  readonly linePort: number
+}
+
+/** The product with echo alone, on free ports. */
+export function startPolyloop(
+  options: { readonly shards?: number; readonly settings?: Readonly<Record<string, string>> } = {},
+): Promise<ServerProcess> {
+  const settings = {
+    shards: String(options.shards ?? 1),
+    'admin.port': '0',
+    'services.echo.tcp.port': '0',
+    'services.echo.udp.port': '0',
+    'services.echo.ws.port': '0',
+    ...options.settings,
+  }
+  const flags = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+  const ports = new Map<unknown, number>()
+  return start([join(ROOT, 'bin/polyloop.js'), 'start', '--only', 'echo', ...flags], (entry, pid) => {
+    if (entry.event === 'net.listening') ports.set(entry.transport, Number(entry.port))
+    if (entry.event !== 'runtime.ready') return undefined
+    return { pids: [pid], port: ports.get('ws') ?? 0, linePort: ports.get('tcp') ?? 0 }
+  })
+}
+
+export function startPeer(peer: Peer): Promise<ServerProcess> {
+  return start([join(import.meta.dirname, 'peer', `${peer}.ts`)], (entry) => {
+    const port = Number(entry.port)
+    return { pids: entry.pids as readonly number[], port, linePort: port }
+  })
+}
+
+async function start(
+  line: readonly string[],
+  readyOf: (entry: Readonly<Record<string, unknown>>, pid: number) => Ready | undefined,
+): Promise<ServerProcess> {
+  const [file = '', ...rest] = pinned('server', [process.execPath, ...line])
+  const child: ChildProcess = spawn(file, rest, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+  const { stdout, pid } = child
+  if (stdout === null || pid === undefined) throw new Error(`${file} did not start`)
+  const exited = once(child, 'exit')
+  const ready = Promise.withResolvers<Ready>()
+  createInterface(stdout).on('line', (text) => {
+    if (!text.startsWith('{')) return
+    const found = readyOf(JSON.parse(text) as Record<string, unknown>, pid)
+    if (found !== undefined) ready.resolve(found)
+  })
+  void exited.then(() => ready.reject(new Error(`${line[0]} ended before it was ready`)))
+  const deadline = setTimeout(() => ready.reject(new Error(`${line[0]} is not ready`)), READY_MS_MAX)
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await exited
+  }
+  try {
+    return { ...(await ready.promise), [Symbol.asyncDispose]: stop }
+  } catch (error) {
+    await stop()
+    throw error
+  } finally {
+    clearTimeout(deadline)
+  }
+}
