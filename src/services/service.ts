@@ -18,6 +18,9 @@ export interface ListenerDefinition {
   readonly sessionOf?: SessionOf
 }
 
+/** The transports that services can listen on; `http` comes with the first service that speaks it. */
+const TRANSPORTS: readonly string[] = ['tcp', 'udp', 'ws'] satisfies Transport[]
+
 export type ListenerDefinitions = { readonly [T in Transport]?: ListenerDefinition }
 
 /** What a service runs with, in one shard. */
@@ -81,7 +84,7 @@ const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
 
 /**
  * Defines a service. Put it in a module of its own and name that module in `modules` (configuration, or
- * `createRuntime`): every shard imports it. Throws a TypeError on a name that is not kebab-case.
+ * `createRuntime`): every shard imports it. Throws a TypeError on a name that is not kebab-case, or an unknown transport.
  */
 export function defineService<
   const Name extends string,
@@ -95,6 +98,8 @@ export function defineService<
   start(context: ServiceContext<ServiceConfig<Name, Rows, L>>): ServiceHandlers
 }): ServiceDefinition<Name, ServiceConfig<Name, Rows, L>> {
   if (!NAME.test(definition.name)) throw new TypeError(`service name ${definition.name} is not kebab-case`)
+  const unknown = Object.keys(definition.listeners).find((one) => !TRANSPORTS.includes(one))
+  if (unknown !== undefined) throw new TypeError(`service ${definition.name}: there is no transport ${unknown}`)
   return { ...definition, kind: 'service', options: definition.options ?? {} }
 }
 

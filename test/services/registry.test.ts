@@ -53,3 +53,8 @@ test('service: a name that could not be a key of the configuration is refused', 
     assert.throws(() => defineService({ name, listeners: {}, start: () => ({}) }), TypeError)
   }
 })
+
+test('service: a transport that does not exist is refused', () => {
+  const listeners = { http: { port: 1 } } as object
+  assert.throws(() => defineService({ name: 'web', listeners, start: () => ({}) }), /no transport http/)
+})
