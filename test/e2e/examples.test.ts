@@ -1,6 +1,6 @@
 // What examples/ and the README show, run as a reader would run it.
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,10 @@ import { askWebSocket } from './web-socket-question.ts'
 
 const root = join(import.meta.dirname, '../..')
 const bin = join(root, 'bin/polyloop.js')
+
+function readme(): string {
+  return readFileSync(join(root, 'README.md'), 'utf8')
+}
 
 function run(line: readonly string[], folder: string, environment: Readonly<Record<string, string>>): Promise<Server> {
   const child = spawn(process.execPath, line, {
@@ -68,8 +72,43 @@ test('examples: event-loop shows backpressure, a relay, a timeout and the end', 
   ])
 })
 
+/** What a line of the tour prints, where that is certain; every line must end well. */
+const PRINTS: readonly (readonly [line: RegExp, output: RegExp])[] = [
+  [/nc -N/, /^\[Conn 1\] hi\n$/],
+  [/nc -u/, /^hi\n$/],
+  [/new WebSocket/, /^hi\n$/],
+  [/placement/, /^echo:ada: slot \d+, shard [0-3] /],
+  [/load-test/, /Throughput/i],
+  [/metrics/, /^polyloop_shard_up\{.*\} 1$/m],
+  [/health$/, /"status":"healthy"/],
+  [/restart/, /\{"status":"accepted"\}/],
+]
+
+test('examples: the tour in the README', async () => {
+  const [, tour = ''] = /## A tour\n[\s\S]*?\n\n((?: {4}.*\n)+)/.exec(readme()) ?? []
+  const settings = ['tcp', 'udp', 'ws'].map((transport) => `services.echo.${transport}.port=0`)
+  const set = settings.flatMap((one) => ['--set', one])
+  await using server = await run([bin, 'start', '--shards', '2', ...set], root, {})
+  const lines = tour.split('\n').filter((line) => line !== '')
+  assert.equal(lines.length, PRINTS.length)
+  for (const line of lines) {
+    const command = line
+      .replace(/ {2,}#.*/, '')
+      .trim()
+      .replace(/8084/, String(server.port(line.includes('nc -u') ? 'echo.udp' : 'echo.tcp')))
+      .replace(/8085/, String(server.port('echo.ws')))
+      .replace(/9464/, String(server.port('admin')))
+      .replace('--duration 10s', '--warmup 200ms --duration 500ms')
+    // A machine may lack a tool of the tour; Polyloop is not to blame then.
+    if (/\b(nc|curl) /.test(command) && spawnSync('sh', ['-c', 'command -v nc && command -v curl']).status !== 0)
+      continue
+    const { stdout } = await promisify(execFile)('sh', ['-c', command], { cwd: root, timeout: 30_000 })
+    assert.match(stdout, PRINTS.find(([pattern]) => pattern.test(command))?.[1] ?? /^never$/, command)
+  }
+})
+
 test('examples: the service in the README works as it stands there', async () => {
-  const [, code] = /```ts\n(\/\/ shout\.ts\n[^`]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
+  const [, code] = /```ts\n(\/\/ shout\.ts\n[^`]*?)```/.exec(readme()) ?? []
   assert.ok(code !== undefined, 'the README shows shout.ts')
   const folder = mkdtempSync(join(tmpdir(), 'polyloop-readme-'))
   try {
