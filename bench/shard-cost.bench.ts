@@ -33,9 +33,10 @@ export const bench = defineBench({
       latencies.set(key, [...(latencies.get(key) ?? []), run.p50Ns / 1000])
       return run.serverCpuUs
     }
-    const candidates =
-      Object.fromEntries(shards.map((count) => [`${count}`, round(`${count}`)])) >
-      log(`${load.rate} messages/s over ${load.connections} connections`)
+    const candidates: Record<string, () => Promise<number>> = Object.fromEntries(
+      shards.map((count) => [`${count}`, round(`${count}`)]),
+    )
+    log(`${load.rate} messages/s over ${load.connections} connections`)
     const cpu = await interleave(smoke ? 1 : 5, candidates)
     const of = (count: number): number[] => cpu[`${count}`] ?? []
     const ratios: Ratio[] = shards.slice(1).map((count) => ({
