@@ -13,7 +13,7 @@ import { peerKey, type SessionOf } from '../net/session-key.ts'
 import { Sniffer } from '../net/sniffer.ts'
 import type { RefuseReason } from '../observe/family.ts'
 import { add, refusedColumn } from '../observe/figure.ts'
-import type { LimitedLogger } from '../observe/logger.ts'
+import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import { SlotTable } from '../placement/slots.ts'
 import { loadServices } from '../services/registry.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
@@ -28,6 +28,7 @@ import type { AcceptorControl, ThreadData } from './thread-data.ts'
 
 const TIMERS_PER_TURN = 1_000
 const REFUSALS_LOGGED_PER_SECOND = 2
+const FAILURES_LOGGED_PER_SECOND = 2
 /** Connections that wait for a shard while none takes any, for how long, and how often they try again. */
 const WAITING_MAX = 10_000
 const WAITING_MS = 5_000
@@ -107,7 +108,8 @@ export class Acceptor implements AcceptorControl {
     const addresses: ListeningAddress[] = []
     for (const listener of this.#data.listeners) {
       const { service, transport } = listener
-      this.#sessionOf[listener.index] = services[listener.serviceIndex]?.listeners[transport]?.sessionOf
+      const sessionOf = services[listener.serviceIndex]?.listeners[transport]?.sessionOf
+      this.#sessionOf[listener.index] = sessionOf && this.#guarded(sessionOf, service)
       const opened = transport === 'udp' ? await this.#datagrams.open(listener) : await this.#open(listener)
       for (const { host, port } of opened) addresses.push({ service, transport, host, port })
     }
@@ -137,6 +139,19 @@ export class Acceptor implements AcceptorControl {
 
   collect(): ReturnType<AcceptorControl['collect']> {
     return this.#base.metrics.collect()
+  }
+
+  // It runs user code on what strangers send: a throw must not cost the process its acceptor.
+  #guarded(sessionOf: SessionOf, service: string): SessionOf {
+    const failed = this.#base.log.limited('net.session_of_failed', FAILURES_LOGGED_PER_SECOND)
+    return (head, start, end, fresh) => {
+      try {
+        return sessionOf(head, start, end, fresh)
+      } catch (error) {
+        failed.error({ service, ...errorFields(error) })
+        return { state: 'none' }
+      }
+    }
   }
 
   async #open(listener: ListenerSpec): Promise<{ host: string; port: number }[]> {
