@@ -10,14 +10,17 @@ type DelayHistogram = ReturnType<typeof monitorEventLoopDelay>
 
 export class ThreadSampler {
   readonly #row: Float64Array
+  readonly #heapLimitBytes: number | undefined
   // Two, reset in turn: a histogram does not count the tick after its reset, so a loop that blocks right then would
   // go unseen. The one that is read has run for two intervals, and what it missed at its start the other one saw.
   #older: DelayHistogram = startedHistogram()
   #younger: DelayHistogram = startedHistogram()
   #utilization: EventLoopUtilization = performance.eventLoopUtilization()
 
-  constructor(row: Float64Array) {
+  /** `heapLimitBytes`: the heap the thread is meant to have; without it what V8 would let it have. */
+  constructor(row: Float64Array, heapLimitBytes?: number) {
     this.#row = row
+    this.#heapLimitBytes = heapLimitBytes
   }
 
   /** Writes utilisation since the last call, delay since the one before, and the heap as it is now. */
@@ -34,7 +37,9 @@ export class ThreadSampler {
     this.#younger = older
     const heap = getHeapStatistics()
     this.#row[FIGURE.heapUsedBytes] = heap.used_heap_size
-    this.#row[FIGURE.heapLimitBytes] = heap.heap_size_limit
+    // V8's own limit has room for new objects on top of what was asked for, tens of MiB that never fill up: measured
+    // against it a small heap would look half empty until V8 ends the thread.
+    this.#row[FIGURE.heapLimitBytes] = this.#heapLimitBytes ?? heap.heap_size_limit
   }
 
   close(): void {

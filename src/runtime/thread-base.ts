@@ -38,8 +38,9 @@ export class ThreadBase {
     deepFreeze(data.config)
     this.table = new FigureTable(data.figures)
     this.figures = this.table.row(data.thread)
-    this.#sampler = new ThreadSampler(this.figures)
     const shard = data.thread - THREAD.firstShard
+    const { heapLimit } = data.config.shard
+    this.#sampler = new ThreadSampler(this.figures, shard < 0 || heapLimit === 'auto' ? undefined : heapLimit)
     this.log = createLogger({
       level: data.config.log.level,
       write: (line) => this.#write(line),
