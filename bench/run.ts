@@ -1,46 +1,52 @@
-// Runs benches and prints their ratios: `node bench/run.ts [NAME …] [--smoke] [--json]`. NAME is a file's name
-// without `.bench.ts`.
-import { globSync } from 'node:fs'
-import { availableParallelism, cpus } from 'node:os'
+// Runs benches and prints their ratios: `node bench/run.ts [NAME …] [--smoke] [--json] [--report FILE]`. NAME is a
+// file's name without `.bench.ts`. `npm run bench -- --report docs/BENCHMARKS.md` writes the page.
+import { globSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { Bench, BenchResult } from './harness.ts'
+import { parseArgs } from 'node:util'
+import type { Bench } from './harness.ts'
+import { machineLine } from './machine.ts'
+import { type NamedResult, reportPage, resultLines } from './report.ts'
 
-const smoke = process.argv.includes('--smoke')
-const json = process.argv.includes('--json')
-const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+const { values, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: {
+    smoke: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    report: { type: 'string' },
+  },
+})
+const { smoke, json, report } = values
 const files = globSync('*.bench.ts', { cwd: import.meta.dirname }).sort()
 const names = files.map((file) => basename(file, '.bench.ts'))
 for (const name of wanted) {
-  if (!names.includes(name)) {
-    console.error(`no bench "${name}"; there are: ${names.join(', ')}`)
-    process.exit(2)
-  }
+  if (!names.includes(name)) fail(`no bench "${name}"; there are: ${names.join(', ')}`)
 }
+if (smoke && report !== undefined) fail('the figures of a smoke run mean nothing: there is no report of them')
 
-const machine = `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}`
-const results: Record<string, BenchResult> = {}
+const machine = machineLine()
+const results: NamedResult[] = []
 if (!json) console.log(`machine: ${machine}${smoke ? ' (smoke run: the figures mean nothing)' : ''}`)
-for (const name of names) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
+for (const name of wanted.length === 0 ? names : names.filter((name) => wanted.includes(name))) {
   const { bench } = (await import(`./${name}.bench.ts`)) as { bench: Bench }
-  if (!json) console.log(`\n${name}: ${bench.question}`)
+  const { question } = bench
+  if (!json) console.log(`\n${name}: ${question}`)
+  const startMs = performance.now()
   const result = await bench.run({ smoke, log: (line) => process.stderr.write(`  … ${line}\n`) })
-  results[name] = result
+  results.push({ name, question, result })
   if (json) continue
-  for (const ratio of result.ratios) console.log(`  ${ratioLine(ratio)}`)
-  for (const figure of result.figures) console.log(`    ${figure.name}: ${round(figure.value)} ${figure.unit}`)
-  console.log(`    (hash ${result.hash >>> 0})`)
+  for (const line of resultLines({ name, question, result }, smoke)) console.log(line)
+  console.log(`    (${((performance.now() - startMs) / 1000).toFixed(1)} s)`)
 }
-if (json) console.log(JSON.stringify({ machine, smoke, results }, null, 2))
-
-function ratioLine(ratio: BenchResult['ratios'][number]): string {
-  const line = `${ratio.name} = ${round(ratio.value)}`
-  if (ratio.atMost === undefined && ratio.atLeast === undefined) return line
-  const met = ratio.value <= (ratio.atMost ?? Infinity) && ratio.value >= (ratio.atLeast ?? -Infinity)
-  const budget = ratio.atMost === undefined ? `>= ${ratio.atLeast}` : `<= ${ratio.atMost}`
-  return smoke ? `${line} (budget ${budget})` : `${line} (budget ${budget}: ${met ? 'met' : 'MISSED'})`
+if (json) {
+  const byName = Object.fromEntries(results.map(({ name, result }) => [name, result]))
+  console.log(JSON.stringify({ machine, smoke, results: byName }, null, 2))
+}
+if (report !== undefined) {
+  const command = ['npm run bench --', ...wanted, `--report ${report}`].join(' ')
+  writeFileSync(report, reportPage(results, machine, command))
 }
 
-function round(value: number): number {
-  return Number(value.toPrecision(4))
+function fail(reason: string): never {
+  console.error(reason)
+  process.exit(2)
 }
