@@ -36,7 +36,7 @@ interface End extends Connection<End> {}
 const relay: TcpHandler<End> = {
   open(client) {
     client.lowPriority = true // served after everybody else, a few in each turn
-    client.pause() // nothing can be sent to the other end before it is open
+    // What is sent before it is connected waits; when it cannot connect, its `close` is called with reason `error`.
     return loop.connect<End>({ address: HOST, port: sourcePort }, upstreamOf(client))
   },
   data: forward,
@@ -45,10 +45,7 @@ const relay: TcpHandler<End> = {
 }
 function upstreamOf(client: End): TcpHandler<End> {
   return {
-    open(): End {
-      client.resume()
-      return client
-    },
+    open: () => client,
     data: forward,
     writable: () => client.resume(),
     close: () => client.close(),
