@@ -14,35 +14,41 @@ export interface LoadRun {
   readonly p50Ns: number
 }
 
-/** `options` are flags of the load test without their dashes. Throws when a message was lost or wrong. */
-export async function runLoadTest(
+/** The report of a run; `options` are flags of the load test without their dashes. Lost messages are in the report. */
+export async function loadReport(
   target: string,
-  pid: number,
   options: Readonly<Record<string, string | number>>,
-): Promise<LoadRun> {
+): Promise<RunReport> {
   const flags = Object.entries(options).map(([key, value]) => `--${key}=${value}`)
+  const sessions = target.startsWith('ws') ? ['--session-keys'] : []
   const [file = '', ...line] = pinned('client', [
     process.execPath,
     CLI,
     'load-test',
     target,
-    `--pid=${pid}`,
     '--json',
-    '--session-keys',
+    ...sessions,
     ...flags,
   ])
   const child = spawn(file, line, { stdio: ['ignore', 'pipe', 'ignore'] })
   const ended = once(child, 'exit') as Promise<[number | null]>
   const output = await text(child.stdout)
   const [status] = await ended
-  const { ok, runs } = JSON.parse(output || '{"ok":false,"runs":[]}') as { ok: boolean; runs: RunReport[] }
+  const { runs } = JSON.parse(output || '{"runs":[]}') as { runs: RunReport[] }
   const [run] = runs
-  if (status !== 0 || !ok || run?.server === undefined || 'unavailable' in run.server) {
-    throw new Error(`the load test failed (${status}): ${JSON.stringify(run?.errors ?? output.slice(0, 200))}`)
+  if (run === undefined) throw new Error(`the load test of ${target} ended with ${status} and no report`)
+  return run
+}
+
+/** What the messages cost the server's process. Throws when one was lost or wrong. */
+export async function runLoadTest(
+  target: string,
+  pid: number,
+  options: Readonly<Record<string, string | number>>,
+): Promise<LoadRun> {
+  const { ok, errors, server, throughput, latency } = await loadReport(target, { pid, ...options })
+  if (!ok || server === undefined || 'unavailable' in server) {
+    throw new Error(`the load test of ${target} failed: ${JSON.stringify(errors)}`)
   }
-  return {
-    answers: run.throughput.answers,
-    serverCpuUs: run.server.cpuUsPerMessage,
-    p50Ns: run.latency.p50Ns,
-  }
+  return { answers: throughput.answers, serverCpuUs: server.cpuUsPerMessage, p50Ns: latency.p50Ns }
 }

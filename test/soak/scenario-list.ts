@@ -1,0 +1,16 @@
+// All soak scenarios by name, in the order they run in.
+import { connections } from './connections.ts'
+import { echo } from './echo.ts'
+import { faults } from './faults.ts'
+import { idle } from './idle.ts'
+import type { Scenario } from './scenario.ts'
+import { rings, websocketFuzz } from './suite.ts'
+
+export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  faults,
+  connections,
+  'websocket-fuzz': websocketFuzz,
+  rings,
+  idle,
+  echo,
+}
