@@ -248,6 +248,8 @@ export class Connection<State = unknown> implements Flushable {
     if (this.#phase === 'closed') return
     this.#closeReason ??= reason
     this.#socket.destroy()
+    // Not only in 'close', which comes later: who holds the loop to `net.memory` in this turn must see what it freed.
+    this.#releaseOutput()
   }
 
   countReceived(): void {
@@ -313,9 +315,7 @@ export class Connection<State = unknown> implements Flushable {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
     const loop = this.#loop
-    loop.unsentBytes -= this.#backlogBytes
-    this.#backlogBytes = 0
-    this.#pending.clear()
+    this.#releaseOutput()
     if (this.#timer !== undefined) loop.wheel.cancel(this.#timer)
     this.#timer = undefined
     this.#unparsed = undefined
@@ -332,7 +332,7 @@ export class Connection<State = unknown> implements Flushable {
 
   /** The kernel took bytes that had been waiting. */
   written(): void {
-    if (this.#phase === 'closed') return
+    if (this.#phase === 'closed' || this.#socket.destroyed) return
     const loop = this.#loop
     const before = this.#backlogBytes
     this.#backlogBytes = this.#socket.writableLength
@@ -375,6 +375,12 @@ export class Connection<State = unknown> implements Flushable {
   }
 
   // ---- inside -----------------------------------------------------------------------------------------------------
+
+  #releaseOutput(): void {
+    this.#loop.unsentBytes -= this.#backlogBytes
+    this.#backlogBytes = 0
+    this.#pending.clear()
+  }
 
   #parse(bytes: Buffer, length: number): boolean {
     const loop = this.#loop

@@ -248,8 +248,9 @@ export class EventLoop {
       return
     }
     this.figures[FIGURE.unsentBytes] = this.unsentBytes
-    const excess = this.#unsentBytesOfProcess() - this.limits.memoryBytes
-    if (excess > 0) this.#closeSlowest(excess)
+    const total = this.#unsentBytesOfProcess()
+    const excess = total - this.limits.memoryBytes
+    if (excess > 0) this.#closeSlowest((excess * this.unsentBytes) / total)
     this.#moveMemoryCheck()
   }
 
@@ -261,7 +262,7 @@ export class EventLoop {
     const slowest = [...this.#connections.values()].sort((a, b) => b.bufferedBytes - a.bufferedBytes)
     let freedBytes = 0
     for (const connection of slowest) {
-      if (freedBytes >= excessBytes) return
+      if (freedBytes >= excessBytes || connection.bufferedBytes === 0) return
       freedBytes += connection.bufferedBytes
       connection.destroy('too_slow')
     }
