@@ -3,7 +3,9 @@
 import type { CORE_OPTIONS } from '../config/core-options.ts'
 import { type ConfigInput, configuredModules, type LoadedConfig, loadConfig } from '../config/loader.ts'
 import type { OptionRows } from '../config/option.ts'
+import type { ConfigProblem } from '../config/problem.ts'
 import { optionTable } from '../config/service-options.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { loadServices, SERVICES } from '../services/registry.ts'
 import type { ServiceDefinition } from '../services/service.ts'
 
@@ -23,11 +25,22 @@ export async function loadEffectiveConfig(
   try {
     services = await loadServices(all)
   } catch (error) {
-    // A problem of the configuration explains more than the module that failed because of it.
-    loadConfig({ ...input, options: optionTable(SERVICES) })
+    checkWithoutModules(input)
     throw error
   }
   const options = optionTable(services)
   const { config, origins }: LoadedConfig<typeof CORE_OPTIONS> = loadConfig({ ...input, options })
   return { services, options, origins, config: { ...config, modules: all } }
+}
+
+// A problem of the configuration explains more than the module that failed because of it. What the module's own
+// services are configured with cannot be judged.
+function checkWithoutModules(input: ConfigInput): void {
+  try {
+    loadConfig({ ...input, options: optionTable(SERVICES) })
+  } catch (error) {
+    const all = error instanceof PolyloopError ? (error.details.problems as readonly ConfigProblem[]) : []
+    const problems = all.filter(({ key }) => !key.startsWith('services.'))
+    if (problems.length > 0) throw new PolyloopError('CONFIG_INVALID', { problems })
+  }
 }

@@ -88,8 +88,9 @@ const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/
  */
 export function defineService<
   const Name extends string,
-  const Rows extends OptionRows,
   const L extends ListenerDefinitions,
+  // Without options a service has none of its own; the constraint would make every key of its config unknown.
+  const Rows extends OptionRows = Record<never, never>,
 >(definition: {
   readonly name: Name
   readonly options?: Rows
