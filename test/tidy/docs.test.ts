@@ -97,7 +97,8 @@ test('docs: ADMIN has every route, and OPERATIONS every log event', () => {
   const admin = read('docs/ADMIN.md')
   const routes = [...read('src/observe/admin-server.ts').matchAll(/app\.(get|post)\('([^']+)'/g)]
   assert.ok(routes.length > 5)
-  for (const [, method = '', path = ''] of routes) assert.ok(admin.includes(`| \`${method.toUpperCase()} ${path}\` |`), path)
+  for (const [, method = '', path = ''] of routes)
+    assert.ok(admin.includes(`| \`${method.toUpperCase()} ${path}\` |`), path)
   const operations = read('docs/OPERATIONS.md')
   const sources = globSync('src/**/*.ts', { cwd: root }).map(read).join('\n')
   const logged = [...sources.matchAll(/\.(?:debug|info|warn|error|limited)\(\s*'([a-z]+\.[a-z_]+)'/g)].map(([, e]) => e)
