@@ -6,7 +6,7 @@ import { openFilesMax } from '../../bench/machine.ts'
 import { LineClient } from '../harness/line-client.ts'
 import { type Server, startServer } from '../harness/server.ts'
 import { sessionOn } from '../harness/shard-key.ts'
-import { waitUntil } from '../harness/wait.ts'
+import { pause, waitUntil } from '../harness/wait.ts'
 import { defineScenario, mebibytes, type SoakContext, type SoakFigure } from './scenario.ts'
 
 const SHARDS = 2
@@ -19,6 +19,8 @@ const DESCRIPTOR_SLACK = 4
 const LEAK_BYTES_EACH_MAX = 64
 const NOISE_BYTES = 512 * 1024
 const SETTLE_MS = 60_000
+/** The acceptor measures its heap with every beat, at least twice a second. */
+const BEAT_MS = 1_000
 
 interface Rest {
   readonly descriptors: number
@@ -132,6 +134,7 @@ async function restOf(server: Server): Promise<Rest> {
   }
   using acceptorLine = await LineClient.open({ port })
   await acceptorLine.ask('collect-acceptor')
+  await pause(BEAT_MS)
   heapBytes += (await server.metrics()).sum('polyloop_shard_heap_used_bytes', { shard: 'acceptor' })
   return {
     descriptors: server.descriptors(),

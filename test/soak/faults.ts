@@ -6,12 +6,15 @@ import { NumberedEcho } from '../harness/numbered-echo.ts'
 import { type Server, startServer } from '../harness/server.ts'
 import { sessionOn } from '../harness/shard-key.ts'
 import { waitUntil, within } from '../harness/wait.ts'
+import { WebSocketClient } from '../harness/web-socket-client.ts'
 import { defineScenario, mebibytes, spreadOf } from './scenario.ts'
 
 const SHARDS = 3
 const LOADS_PER_SHARD = 2
 const CYCLES = 100
-const QUICK_CYCLES = 6
+const QUICK_CYCLES = 9
+/** Each shard was killed once and hung once. */
+const FIRST_CYCLES = 2 * SHARDS
 const HANG_LIMIT = '1s'
 /** Longer than the limit and than any cycle: only the replacement ends it. */
 const FREEZE_MS = 60_000
@@ -32,13 +35,14 @@ export const faults = defineScenario({
       modules: ['test/harness/fault-service.ts'],
       settings: { 'shard.hangLimit': HANG_LIMIT, 'shard.restartBackoff.max': BACKOFF_MAX },
     })
-    const descriptors = server.descriptors()
-    const residentBytes = server.rss()
     const loads = new Map<number, NumberedEcho[]>()
     for (let shard = 0; shard < SHARDS; shard++) loads.set(shard, await loadOn(server, shard))
     const restarts = Array.from({ length: SHARDS }, () => 0)
     const times = { kill: [] as number[], freeze: [] as number[] }
     let answers = 0
+    let descriptors = Infinity
+    let lastDescriptors = 0
+    let residentBytes = 0
     try {
       for (let cycle = 0; cycle < cycles; cycle++) {
         const victim = cycle % SHARDS
@@ -61,8 +65,18 @@ export const faults = defineScenario({
           own[Symbol.dispose]()
         }
         loads.set(victim, await loadOn(server, victim))
+        // What a first replacement leaves open once (an event of libuv, a worker's pipe) is no leak; more is.
+        if (cycle + 1 === FIRST_CYCLES) {
+          descriptors = server.descriptors()
+          residentBytes = server.rss()
+        }
         if ((cycle + 1) % LOG_EVERY === 0) log(`${cycle + 1} of ${cycles} cycles, ${server.descriptors()} descriptors`)
       }
+      const left = (): boolean => server.descriptors() <= descriptors + DESCRIPTOR_SLACK
+      await waitUntil('the descriptors are back', left).catch(() =>
+        assert.fail(`${server.descriptors()} descriptors, ${descriptors} after ${FIRST_CYCLES} cycles`),
+      )
+      lastDescriptors = server.descriptors()
       for (const echo of [...loads.values()].flat()) {
         await echo.stop()
         assert.equal(echo.fault, undefined)
@@ -71,10 +85,6 @@ export const faults = defineScenario({
     } finally {
       for (const echo of [...loads.values()].flat()) echo[Symbol.dispose]()
     }
-    const left = (): boolean => server.descriptors() <= descriptors + DESCRIPTOR_SLACK
-    await waitUntil('the descriptors are back', left).catch(() =>
-      assert.fail(`${server.descriptors()} descriptors, ${descriptors} at the start`),
-    )
     const metrics = await server.metrics()
     assert.equal(metrics.sum('polyloop_shard_restarts_total'), cycles)
     assert.equal(metrics.sum('polyloop_ring_watchdog_wakes_total'), 0)
@@ -87,19 +97,25 @@ export const faults = defineScenario({
       { name: 'from kill to ready', value: spreadOf(times.kill) },
       { name: `from the begin of a hang to ready (limit ${HANG_LIMIT})`, value: spreadOf(times.freeze) },
       { name: 'numbered echoes meanwhile, none lost on other shards', value: `${answers}` },
-      { name: 'descriptors', value: `${descriptors} at the start, ${server.descriptors()} at the end` },
-      { name: 'resident', value: `${mebibytes(residentBytes)} at the start, ${mebibytes(server.rss())} at the end` },
+      { name: 'descriptors', value: `${descriptors} after ${FIRST_CYCLES} cycles, ${lastDescriptors} at the end` },
+      {
+        name: 'resident',
+        value: `${mebibytes(residentBytes)} after ${FIRST_CYCLES} cycles, ${mebibytes(server.rss())} at the end`,
+      },
     ]
   },
 })
 
-/** Clients whose session belongs to the shard. */
+/** Clients that live on the shard: while it starts, its sessions are served by others, so each asks where it is. */
 function loadOn(server: Server, shard: number): Promise<NumberedEcho[]> {
-  return Promise.all(
-    Array.from({ length: LOADS_PER_SHARD }, (_, salt) =>
-      NumberedEcho.open(server.url('echo.ws', `/?session=${sessionOn(shard, SHARDS, 'echo', salt)}`)),
-    ),
-  )
+  const url = server.url('fault.ws', `/?session=${sessionOn(shard, SHARDS, 'fault')}`)
+  const open = async (): Promise<NumberedEcho | undefined> => {
+    const client = await WebSocketClient.open(url)
+    if ((await client.ask('where')) === `${shard}`) return new NumberedEcho(client)
+    client[Symbol.dispose]()
+    return undefined
+  }
+  return Promise.all(Array.from({ length: LOADS_PER_SHARD }, () => waitUntil('a client on the shard', open)))
 }
 
 async function freeze(server: Server, shard: number): Promise<void> {
