@@ -5,6 +5,7 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import { shardCountOf } from '../config/automatic.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import { systemClock } from '../lib/clock.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { THREAD, threadLabel, threadOfShard } from '../lib/thread.ts'
 import { selfTest } from '../net/handoff.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
@@ -137,6 +138,13 @@ export class Runtime {
         this.log.warn('net.handoff_public', {
           reason: this.#config.net.handoff === 'public' ? 'configured' : 'self-test failed',
         })
+        // The public way moves unread sockets only: the header would reach the service as data, and whoever sends one
+        // would be taken for the proxy.
+        const proxied = this.#listeners.find(({ proxyProtocol }) => proxyProtocol)
+        if (proxied !== undefined) {
+          const listener = `services.${proxied.service}.${proxied.transport}`
+          throw new PolyloopError('HANDOFF_UNSUPPORTED', { listener, option: 'proxyProtocol' })
+        }
       }
       const sampler = new ThreadSampler(this.#table.row(THREAD.main))
       this.#timer = setInterval(() => this.#onSecond(sampler), SAMPLE_MS)
