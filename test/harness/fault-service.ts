@@ -60,6 +60,10 @@ export const fault = defineService({
         case 'crash':
           process.exit(Number(argument))
           break
+        case 'crash-in':
+          setTimeout(() => process.exit(1), Number(argument))
+          answer('soon')
+          return undefined
         case 'throw':
           throw new Error('thrown by a handler')
         case 'throw-later':
