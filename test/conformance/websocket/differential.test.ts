@@ -17,7 +17,7 @@ test(`receiver: what ws makes of a stream, we make of it (seed ${SEED}, ${STREAM
     if (known !== undefined) count(seen, `known difference: ${known}`)
     for (const event of ours.events) count(seen, kindOf(event))
   }
-  for (const [kind, times] of [...seen].sort()) context.diagnostic(`${kind}: ${times}`)
+  for (const [kind, times] of [...seen].sort()) context.diagnostic(`streams with ${kind}: ${times}`)
   // A generator that stopped inventing failures would prove nothing.
   if (STREAMS >= 2000) {
     for (const kind of ['text', 'binary', 'ping', 'pong', 'close', 'fail 1002', 'fail 1007', 'fail 1009']) {
