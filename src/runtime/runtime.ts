@@ -79,6 +79,8 @@ export class Runtime {
   readonly #offload: OffloadPool
   readonly #heapGuard: HeapGuard
   readonly #shards = new Map<number, Remote<ShardControl>>()
+  /** The ends of the shards' present lives. */
+  readonly #exits = new Map<number, Promise<void>>()
   #acceptor: Remote<AcceptorControl> | undefined
   #rawHandoff = true
   #readiness: Readiness = 'starting'
@@ -225,6 +227,7 @@ export class Runtime {
     this.#readiness = 'draining'
     const graceMs = this.#config.shutdown.grace
     this.log.info('runtime.draining', { grace_ms: graceMs })
+    this.#supervisor.retire()
     const timeoutMs = this.#config.control.timeout
     await this.#call('stop', 'acceptor', timeoutMs, this.#acceptor?.stop())
     const left = await Promise.all(
@@ -233,7 +236,8 @@ export class Runtime {
           'drain',
           `shard ${shard}`,
           graceMs + timeoutMs,
-          control.drain(1001, 'server shutting down', graceMs),
+          // A shard that crashes meanwhile never answers.
+          Promise.race([control.drain(1001, 'server shutting down', graceMs), this.#exits.get(shard)]),
         ),
       ),
     )
@@ -289,6 +293,7 @@ export class Runtime {
       main.port1.close()
       resolve()
     })
+    if (name === 'shard') this.#exits.set(thread - THREAD.firstShard, exited)
     const post = (notice: NoticeToThread, ports: readonly MessagePortLike[]): void => {
       worker.postMessage(notice, ports as never)
     }

@@ -52,6 +52,7 @@ export class Supervisor {
   readonly #timer: NodeJS.Timeout
   #checkedAtMs: number
   #stopped = false
+  #retiring = false
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -108,6 +109,12 @@ export class Supervisor {
     }
   }
 
+  /** From now on nobody is replaced: a successor would open again what is being closed. */
+  retire(): void {
+    this.#retiring = true
+    for (const { retry } of this.#watched.values()) clearTimeout(retry)
+  }
+
   /** No more restarts; ends every thread. */
   async stop(): Promise<void> {
     this.#stopped = true
@@ -158,12 +165,13 @@ export class Supervisor {
     watched.readyAtMs = undefined
     if (this.#stopped) return
     onDown(thread)
+    const facts = { of: threadLabel(thread), connections_lost: lost }
+    if (this.#retiring) {
+      log.error('runtime.thread_exited', facts)
+      return
+    }
     const delayMs = watched.policy.nextDelayMs(readyForMs)
-    log.error('runtime.thread_exited', {
-      of: threadLabel(thread),
-      connections_lost: lost,
-      restart_in_ms: Math.round(delayMs),
-    })
+    log.error('runtime.thread_exited', { ...facts, restart_in_ms: Math.round(delayMs) })
     table.countRestart(thread)
     watched.retry = setTimeout(() => {
       watched.life = this.#spawn(thread)
