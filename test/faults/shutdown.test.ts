@@ -7,6 +7,7 @@ import { waitUntil, within } from '../harness/wait.ts'
 import { WebSocketClient } from '../harness/web-socket-client.ts'
 
 const MIB = 1024 * 1024
+const CRASH_IN_MS = 500
 const CLEAN = { status: 0, signal: null }
 const DROPPED = { status: 1, signal: null }
 
@@ -108,6 +109,21 @@ test('shutdown: a hung shard delays it no longer than the grace, and the exit st
   client.say('freeze 60000')
   await waitUntil('hung', async () => (await server.health()).status === 'degraded')
   assert.deepEqual(await server.stop(), DROPPED)
+})
+
+test('shutdown: a shard that crashes meanwhile is not replaced and not waited for, and the exit status is 1', async () => {
+  await using server = await startServer({
+    modules: ['test/harness/fault-service.ts'],
+    settings: { 'net.closeTimeout': '30s', 'shutdown.grace': '30s' },
+  })
+  using client = await WebSocketClient.open(server.url('fault.ws'))
+  assert.equal(await client.ask(`crash-in ${CRASH_IN_MS}`), 'soon')
+  client.raw.pause()
+  const startMs = performance.now()
+  assert.deepEqual(await server.stop(), DROPPED)
+  assert.ok(performance.now() - startMs < CRASH_IN_MS + 5_000)
+  const [exited] = server.logged('runtime.thread_exited')
+  assert.deepEqual([exited?.connections_lost, exited?.restart_in_ms], [1, undefined])
 })
 
 test('shutdown: POST /api/v1/drain does the same', async () => {

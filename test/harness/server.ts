@@ -127,9 +127,11 @@ export class Server implements AsyncDisposable {
 
   /** Waits until a shard has been replaced `restarts` times since the start and is ready. */
   async recovered(shard: number, restarts: number, deadlineMs = RECOVERY_MS): Promise<void> {
+    // In this order: a restart is counted when the thread is dead, so `ready` after it is the successor's.
     const back = async (): Promise<boolean> => {
-      if ((await this.health()).shards[shard]?.state !== 'ready') return false
-      return (await this.metrics()).sum('polyloop_shard_restarts_total', { shard: String(shard) }) >= restarts
+      const metrics = await this.metrics()
+      if (metrics.sum('polyloop_shard_restarts_total', { shard: String(shard) }) < restarts) return false
+      return (await this.health()).shards[shard]?.state === 'ready'
     }
     await waitUntil(`shard ${shard} is back after ${restarts} restarts`, back, deadlineMs)
   }
