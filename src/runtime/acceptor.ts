@@ -3,7 +3,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
-import { THREAD } from '../lib/thread.ts'
 import { peerOf, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import { openServers } from '../net/listen.ts'
@@ -124,7 +123,8 @@ export class Acceptor implements AcceptorControl {
   shardDown(shard: number): void {
     const lost = this.#desk.shardDown(shard)
     this.#admission.shardEnded(shard)
-    this.#base.mesh.detach(THREAD.firstShard + shard)
+    // The rings are not touched: main says on the port of the links, and in order with the successor's link, that they
+    // lost their peer. This call comes on another port and may be overtaken by that link.
     if (lost > 0) this.#base.log.warn('net.handover_lost', { shard, connections: lost })
   }
 
