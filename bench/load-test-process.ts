@@ -14,22 +14,22 @@ export interface LoadRun {
   readonly p50Ns: number
 }
 
-/** The report of a run; `options` are flags of the load test without their dashes. Lost messages are in the report. */
-export async function loadReport(
+/** Flags of the load test without their dashes. */
+export type LoadTestFlags = Readonly<Record<string, string | number>>
+
+/** The report of a run on any core; lost messages are in it. */
+export function loadReport(target: string, options: LoadTestFlags): Promise<RunReport> {
+  return reportOf(target, options, (line) => [...line])
+}
+
+async function reportOf(
   target: string,
-  options: Readonly<Record<string, string | number>>,
+  options: LoadTestFlags,
+  placed: (line: readonly string[]) => readonly string[],
 ): Promise<RunReport> {
   const flags = Object.entries(options).map(([key, value]) => `--${key}=${value}`)
   const sessions = target.startsWith('ws') ? ['--session-keys'] : []
-  const [file = '', ...line] = pinned('client', [
-    process.execPath,
-    CLI,
-    'load-test',
-    target,
-    '--json',
-    ...sessions,
-    ...flags,
-  ])
+  const [file = '', ...line] = placed([process.execPath, CLI, 'load-test', target, '--json', ...sessions, ...flags])
   const child = spawn(file, line, { stdio: ['ignore', 'pipe', 'ignore'] })
   const ended = once(child, 'exit') as Promise<[number | null]>
   const output = await text(child.stdout)
@@ -40,13 +40,10 @@ export async function loadReport(
   return run
 }
 
-/** What the messages cost the server's process. Throws when one was lost or wrong. */
-export async function runLoadTest(
-  target: string,
-  pid: number,
-  options: Readonly<Record<string, string | number>>,
-): Promise<LoadRun> {
-  const { ok, errors, server, throughput, latency } = await loadReport(target, { pid, ...options })
+/** What the messages cost the server's process, the load on its own core. Throws when one was lost or wrong. */
+export async function runLoadTest(target: string, pid: number, options: LoadTestFlags): Promise<LoadRun> {
+  const placed = (line: readonly string[]): string[] => pinned('client', line)
+  const { ok, errors, server, throughput, latency } = await reportOf(target, { pid, ...options }, placed)
   if (!ok || server === undefined || 'unavailable' in server) {
     throw new Error(`the load test of ${target} failed: ${JSON.stringify(errors)}`)
   }

@@ -66,8 +66,8 @@ export const echo = defineScenario({
   },
 })
 
-function describe({ messages, latency }: RunReport): string {
+function describe({ messages, latency, generator }: RunReport): string {
   const { sent, answered, wrong, missing } = messages
   const ms = (ns: number): string => (ns / 1e6).toFixed(2)
-  return `${sent} sent, ${answered} answered, ${wrong} wrong, ${missing} missing; P50 ${ms(latency.p50Ns)} ms, P99.9 ${ms(latency.p999Ns)} ms`
+  return `${sent} sent, ${answered} answered, ${wrong} wrong, ${missing} missing; P50 ${ms(latency.p50Ns)} ms, P99.9 ${ms(latency.p999Ns)} ms; sent late by P50 ${ms(generator.sendLag?.p50Ns ?? 0)} ms`
 }
