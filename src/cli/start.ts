@@ -50,7 +50,17 @@ export async function runServices(
     else process.exit(1)
   })
   runtime.log.info('config.loaded', { changed: changedValues(options, config, origins) })
-  await runtime.start()
+  try {
+    try {
+      await runtime.start()
+    } catch (error) {
+      // A signal that came while it started ended it in good order.
+      if (signals === 0) throw error
+    }
+  } catch (error) {
+    // A signal during the start ends it; how that went is what `ended` says.
+    if (signals === 0) throw error
+  }
   const clean = await runtime.ended
   await sink.close()
   context.setStatus(clean ? 0 : 1)

@@ -7,9 +7,11 @@ import { add, FIGURE } from '../observe/figure.ts'
 import type { TimerHandle } from '../timer/wheel.ts'
 import type { EventLoop } from './event-loop.ts'
 import type { Framing } from './framing.ts'
+import { unsentBytesOf } from './handoff.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { COALESCE_BYTES_MAX, type Flushable } from './outbox.ts'
 import { PendingOutput } from './pending-output.ts'
+import { isWireCloseCode } from './websocket/close-code.ts'
 
 /**
  *   open ──closeFor()──▶ closing ──finish()──▶ ending ──both sides ended, or net.closeTimeout──▶ closed
@@ -18,6 +20,9 @@ import { PendingOutput } from './pending-output.ts'
  * closing: the service can send no more; a WebSocket's close frame is out, the peer's has not come.
  */
 type Phase = 'open' | 'closing' | 'ending' | 'closed'
+
+/** Written behind bytes that wait, to be told when they are gone. */
+const NOTHING = Buffer.alloc(0)
 
 export class Connection<State = unknown> implements Flushable {
   readonly id: number
@@ -32,6 +37,7 @@ export class Connection<State = unknown> implements Flushable {
 
   readonly #loop: EventLoop
   readonly #socket: Socket
+  readonly #encrypted: boolean
   #framing: Framing | undefined
   #phase: Phase = 'open'
   #closeReason: CloseReason | undefined
@@ -48,10 +54,13 @@ export class Connection<State = unknown> implements Flushable {
   #timer: TimerHandle | undefined
   #timeoutMs = 0
   #activeMs: number
+  /** What was unsent when the timer last fired. */
+  #unsentBytes = 0
 
   constructor(loop: EventLoop, socket: Socket, identity: ConnectionIdentity) {
     this.#loop = loop
     this.#socket = socket
+    this.#encrypted = 'encrypted' in socket
     this.id = identity.id
     this.serial = identity.serial
     this.remote = identity.remote
@@ -77,8 +86,13 @@ export class Connection<State = unknown> implements Flushable {
     return !this.#congested
   }
 
-  /** Ends the connection after everything queued was sent. `code` and `reason` go into a WebSocket's close frame. */
+  /**
+   * Ends the connection after everything queued was sent. `code` and `reason` go into a WebSocket's close frame. Throws a
+   * RangeError on a code that may not stand in one.
+   */
   close(code = 1000, reason = ''): void {
+    if (!isWireCloseCode(code))
+      throw new RangeError(`${code} is no close code to send: 1000 to 1003, 1007 to 1014, 3000 to 4999`)
     if (this.#phase === 'open') this.closeFor('server', code, reason)
   }
 
@@ -139,6 +153,7 @@ export class Connection<State = unknown> implements Flushable {
     loop.enterTurn()
     try {
       this.#framing?.opened()
+      this.watch(this.state)
     } catch (error) {
       this.#failed(error)
     }
@@ -147,7 +162,7 @@ export class Connection<State = unknown> implements Flushable {
       this.receive(bytes, bytes.length)
     }
     loop.leaveTurn()
-    if (!this.#paused && this.#phase !== 'closed') this.#socket.resume()
+    if (!this.#paused && this.#unparsed === undefined && this.#phase !== 'closed') this.#socket.resume()
   }
 
   /** Bytes from the socket, `bytes[0, length)`. False stops reading. */
@@ -221,8 +236,10 @@ export class Connection<State = unknown> implements Flushable {
     this.#unparsed = undefined
     this.#paused = false
     this.#socket.end()
-    if (this.#peerEnded) return
+    // Also when the peer has ended its side: it may never read what waits for it.
+    this.#outputMoves()
     this.#armTimer(this.#loop.limits.closeTimeoutMs)
+    if (this.#peerEnded) return
     // Reading goes on, into nothing: an unread byte would turn our FIN into a reset and could destroy what we sent.
     this.#socket.resume()
   }
@@ -240,6 +257,7 @@ export class Connection<State = unknown> implements Flushable {
   /** Waits no longer than `net.closeTimeout` for the peer's part of a close handshake. */
   expectClose(): void {
     this.#timeoutMs = 0
+    this.#outputMoves()
     this.#armTimer(this.#loop.limits.closeTimeoutMs)
   }
 
@@ -278,12 +296,16 @@ export class Connection<State = unknown> implements Flushable {
     const loop = this.#loop
     const before = this.#backlogBytes
     add(loop.figures, FIGURE.bytesOut, bytes)
-    const mayWait = before > 0 || bytes > COALESCE_BYTES_MAX || this.#congested
-    const lent = pending.writeTo(this.#socket, before > 0, mayWait ? () => this.written() : undefined)
+    // A write that the kernel takes at once needs no callback, which would cost a tick; a small one usually is, but one
+    // through TLS never.
+    const told = this.#encrypted || before > 0 || bytes > COALESCE_BYTES_MAX || this.#congested
+    const lent = pending.writeTo(this.#socket, before > 0, told ? this.#onWritten() : undefined)
     this.#backlogBytes = this.#socket.writableLength
     loop.unsentBytes += this.#backlogBytes - before
-    this.#activeMs = loop.nowMs
+    if (this.#timeoutMs > 0) this.#activeMs = loop.readClock()
     if (this.#backlogBytes === 0) return false
+    if (!told) this.#socket.write(NOTHING, this.#onWritten())
+    this.#outputMoves()
     // What is queued stays, up to `net.closeTimeout`: a peer that comes back reads it, and then why it was closed.
     if (this.#backlogBytes > loop.limits.sendBufferMaxBytes) this.closeFor('too_slow', 1008, 'client too slow')
     loop.checkMemory()
@@ -313,8 +335,8 @@ export class Connection<State = unknown> implements Flushable {
 
   closed(failed: boolean): void {
     if (this.#phase === 'closed') return
-    this.#phase = 'closed'
     const loop = this.#loop
+    this.#phase = 'closed'
     this.#releaseOutput()
     if (this.#timer !== undefined) loop.wheel.cancel(this.#timer)
     this.#timer = undefined
@@ -353,13 +375,20 @@ export class Connection<State = unknown> implements Flushable {
   timerFired(): void {
     this.#timer = undefined
     if (this.#phase === 'closed') return
+    const moves = this.#outputMoves()
     if (this.#phase === 'ending' || this.#timeoutMs === 0) {
-      this.destroy('server')
+      // Output that still moves is not cut off: the peer is slow, but it reads.
+      if (moves) this.#armTimer(this.#loop.limits.closeTimeoutMs)
+      else {
+        if (this.bufferedBytes > 0) this.#loop.cutOff++
+        this.destroy('server')
+      }
       return
     }
     // Traffic only notes the time; the timer moves when it fires. That makes a re-arm one store instead of a wheel
     // operation per message, and is never early.
     const nowMs = this.#loop.readClock()
+    if (moves) this.#activeMs = nowMs
     const leftMs = this.#activeMs + this.#timeoutMs - nowMs
     if (leftMs > 0) {
       this.#armTimer(leftMs)
@@ -419,7 +448,21 @@ export class Connection<State = unknown> implements Flushable {
   /** What a handler threw or rejected with ends its connection, and only it. */
   #failed(error: unknown): void {
     this.#loop.handlerFailed(this, error)
-    this.closeFor('handler_error', 1011, 'internal error')
+    // Behind its close frame a connection has nothing left to say.
+    if (this.#phase === 'closing') this.destroy('handler_error')
+    else this.closeFor('handler_error', 1011, 'internal error')
+  }
+
+  #onWritten(): () => void {
+    return () => this.written()
+  }
+
+  /** Whether the kernel took some of a backlog since this was last asked. */
+  #outputMoves(): boolean {
+    const unsentBytes = this.#backlogBytes === 0 ? 0 : unsentBytesOf(this.#socket) + this.#backlogBytes
+    const moved = unsentBytes > 0 && unsentBytes !== this.#unsentBytes
+    this.#unsentBytes = unsentBytes
+    return moved
   }
 
   /** Takes what a handler returned: a promise is watched, so that an async handler fails like a sync one. */

@@ -65,9 +65,11 @@ export class EventLoop {
   readonly limits: NetLimits
   readonly figures: Float64Array
   readonly outbox = new Outbox()
-  /** The time at the begin of the turn; `readClock()` when it matters more. */
+  /** When the clock was last read: at the begin of the turn or later. */
   nowMs: number
   unsentBytes = 0
+  /** Connections that were dropped at their close timeout while output still waited for them. */
+  cutOff = 0
 
   readonly #connections = new Map<number, Connection>()
   readonly #receiveBuffer: Buffer
@@ -76,6 +78,7 @@ export class EventLoop {
   readonly #onHandlerError: (connection: Connection, error: unknown) => void
   readonly #onEnded: ((id: number) => void) | undefined
   #depth = 0
+  #turnStartMs = 0
   #memoryCheckBytes = MEMORY_CHECK_STEP_BYTES
   readonly #lowPriority: Connection[] = []
   #lowPriorityLeft: number
@@ -137,8 +140,8 @@ export class EventLoop {
     return connection
   }
 
-  /** A timer on the wheel, whose callback runs in a turn of its own. Answers the function that cancels it. */
-  after(delayMs: number, callback: () => void): () => void {
+  /** A timer on the wheel. Answers the function that cancels it; what the callback throws goes to the wheel's owner. */
+  after(delayMs: number, callback: () => unknown): () => void {
     const handle = this.wheel.schedule(delayMs, callback, undefined)
     return () => this.wheel.cancel(handle)
   }
@@ -169,13 +172,13 @@ export class EventLoop {
 
   /** Every entry from the outside is a turn: reading, a timer, a ring record. What it sends leaves at its end. */
   enterTurn(): void {
-    if (this.#depth++ === 0) this.nowMs = this.clock.nowMs()
+    if (this.#depth++ === 0) this.#turnStartMs = this.readClock()
     this.outbox.enterTurn()
   }
 
   leaveTurn(): void {
     this.outbox.leaveTurn()
-    if (--this.#depth === 0) this.#onTurn((this.clock.nowMs() - this.nowMs) / 1000)
+    if (--this.#depth === 0) this.#onTurn((this.readClock() - this.#turnStartMs) / 1000)
   }
 
   readClock(): number {

@@ -53,5 +53,5 @@ export interface DatagramPeer {
 /** Callback of a UDP listener. */
 export interface UdpHandler {
   /** `payload` is a view, valid only during the call. */
-  datagram(peer: DatagramPeer, payload: Buffer): void
+  datagram(peer: DatagramPeer, payload: Buffer): HandlerResult
 }

@@ -11,6 +11,8 @@ export interface TcpHandle {
   getpeername(out: { address?: string; port?: number }): number
   setNoDelay(enable: boolean): number
   setKeepAlive(enable: boolean, initialDelaySeconds: number): number
+  /** Bytes given to libuv that the kernel has not taken. */
+  readonly writeQueueSize?: number
   readStart(): number
   readStop(): number
   close(): void
@@ -56,9 +58,14 @@ export function tune(handle: TcpHandle): void {
 export function peerOf(handle: TcpHandle): RemoteAddress | undefined {
   const out: { address?: string; port?: number } = {}
   if (handle.getpeername(out) !== 0 || out.address === undefined || out.port === undefined) return undefined
-  // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d: the same peer must have one name.
-  const address = out.address.startsWith('::ffff:') ? out.address.slice('::ffff:'.length) : out.address
-  return { address, port: out.port }
+  return { address: plainAddress(out.address), port: out.port }
+}
+
+const MAPPED = '::ffff:'
+
+/** A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d: the same peer must have one name. */
+export function plainAddress(address: string): string {
+  return address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address
 }
 
 /**
@@ -83,6 +90,14 @@ export function detach(socket: Socket): TcpHandle | undefined {
   holder._handle = null
   socket.destroy()
   return handle
+}
+
+/**
+ * Bytes of the writes under way that the kernel has not taken: it shrinks while one large write drains, which
+ * `writableLength` does not show before the end.
+ */
+export function unsentBytesOf(socket: Socket): number {
+  return (socket as unknown as SocketWithHandle)._handle?.writeQueueSize ?? 0
 }
 
 /** Called with `buffer[0, bytes)`; false stops reading until `socket.resume()`. */

@@ -1,9 +1,11 @@
-// The one message between acceptor and shard: an accepted connection. Acknowledged without a message: the shard counts
-// what it took in its figure row (`opened`), and the acceptor compares that with what it posted.
+// The one message between acceptor and shard: an accepted connection. Acknowledged without a message: the shard writes
+// the number of what it took last into shared memory (`FigureTable.setTaken`), and the acceptor compares.
 import type { Socket } from 'node:net'
 import type { TcpHandle } from './handoff.ts'
 
 export interface Handover {
+  /** Counts what one acceptor posts to one shard, from 1. */
+  readonly sequence: number
   readonly listener: number
   readonly id: number
   readonly serial: number

@@ -71,8 +71,12 @@ export class UpgradeServer {
     return this.#waiting.size
   }
 
+  /** Drops the sockets that wait for their head. */
   close(): void {
-    for (const socket of this.#waiting.keys()) socket.destroy()
+    for (const socket of this.#waiting.keys()) {
+      this.#refusals.set(socket, 'shutdown')
+      socket.destroy()
+    }
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {

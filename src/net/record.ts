@@ -1,12 +1,10 @@
 // What travels in rings between the acceptor and shards, and between shards: kinds and byte layouts. Numbers are never
-// reused; a change of layout changes RECORD_LAYOUT, which a reload compares.
+// reused.
 //
 //   datagram, reply   u16 listener | u8 socket | u8 address length | u16 port | address, latin1 | payload
 //   ended             f64 connection id
 //   send              f64 connection id | u8 binary | payload
 //   close             f64 connection id | u16 code | reason, UTF-8
-
-export const RECORD_LAYOUT = 1
 
 export const RECORD = { datagram: 1, reply: 2, ended: 3, send: 4, close: 5 } as const
 

@@ -25,6 +25,8 @@ export interface StatusOptions {
   readonly table: FigureTable
   /** Names by service index. */
   readonly services: readonly string[]
+  /** Indexes of the services that run; default all. Only they are in reports. */
+  readonly enabled?: ReadonlySet<number>
   readonly version: string
   readonly clock: Clock
   readonly readiness: () => Readiness
@@ -69,7 +71,7 @@ export class Status {
       uptime_seconds: this.#uptimeSeconds(),
       version,
       services: Object.fromEntries(
-        services.map((name, service) => [name, { status, connections: openOf(totals[service]) }]),
+        this.#running(services.map((name, service) => [name, { status, connections: openOf(totals[service]) }])),
       ),
       shards: shards.map(({ id, state, connections }) => ({ id, state, connections })),
       listeners: listeners(),
@@ -88,7 +90,7 @@ export class Status {
       readiness: readiness(),
       shards: this.#shards(),
       threads: others.map((thread) => this.#thread(thread)),
-      services: services.map((name, service) => this.#service(name, service, totals[service])),
+      services: this.#running(services.map((name, service) => this.#service(name, service, totals[service]))),
       listeners: listeners(),
     }
   }
@@ -172,6 +174,11 @@ export class Status {
       return sums
     })
     return { atMs: clock.nowMs(), totals }
+  }
+
+  #running<T>(ofServices: readonly T[]): T[] {
+    const { enabled } = this.#options
+    return ofServices.filter((_, service) => enabled?.has(service) ?? true)
   }
 
   #uptimeSeconds(): number {

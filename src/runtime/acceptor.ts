@@ -3,7 +3,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
-import { peerOf, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
+import { peerOf, plainAddress, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import { openServers } from '../net/listen.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
@@ -19,6 +19,7 @@ import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
 import { Admission } from './admission.ts'
 import { DatagramGate } from './datagram-gate.ts'
+import { connectionsAllowed, processLimits } from './descriptor-limit.ts'
 import { HandoverDesk } from './handover-desk.ts'
 import { Refusal } from './refusal.ts'
 import { SerialCounters } from './serial-counter.ts'
@@ -45,6 +46,13 @@ interface Arrival {
   readonly socket: Socket | undefined
 }
 
+interface Waiting {
+  readonly arrival: Arrival
+  readonly key: string
+  readonly head: Uint8Array | undefined
+  readonly sinceMs: number
+}
+
 export class Acceptor implements AcceptorControl {
   readonly #base: ThreadBase
   readonly #data: ThreadData
@@ -58,7 +66,8 @@ export class Acceptor implements AcceptorControl {
   readonly #refused: LimitedLogger
   readonly #servers: Server[] = []
   readonly #sessionOf: (SessionOf | undefined)[] = []
-  #waiting: { readonly arrival: Arrival; readonly key: string; readonly head: Uint8Array | undefined }[] = []
+  #waiting: Waiting[] = []
+  #retryScheduled = false
   #stopped = false
 
   constructor(data: ThreadData, port: MessagePort) {
@@ -89,8 +98,11 @@ export class Acceptor implements AcceptorControl {
       clock,
       heapRefuseAt: heap.refuseAt,
     })
+    const allowed = connectionsAllowed(processLimits(), data.shardCount + 2)
+    if (allowed < net.maxConnections)
+      log.warn('net.descriptors_limit', { connections: allowed, configured: net.maxConnections })
     const limits = {
-      connectionsMax: net.maxConnections,
+      connectionsMax: Math.min(allowed, net.maxConnections),
       connectionsPerAddressMax: net.maxConnectionsPerAddress,
     }
     this.#admission = new Admission(limits, data.listeners, (service) => this.#desk.openOf(service))
@@ -99,7 +111,10 @@ export class Acceptor implements AcceptorControl {
     this.#refusal = new Refusal(this.#wheel)
     this.#refused = log.limited('net.connection_refused', REFUSALS_LOGGED_PER_SECOND)
     this.#datagrams = new DatagramGate({ desk: this.#desk, mesh, figures, log, metrics: this.#base.metrics })
-    this.#base.onBeat = () => this.#desk.acknowledge()
+    this.#base.onBeat = () => {
+      const lost = this.#desk.acknowledge()
+      if (lost > 0) log.error('net.handover_lost', { connections: lost })
+    }
   }
 
   async start(): Promise<readonly ListeningAddress[]> {
@@ -192,53 +207,60 @@ export class Acceptor implements AcceptorControl {
       this.#refuse(arrival, refusal)
       return
     }
-    const sniffs = listener.tls === undefined ? this.#sessionOf[listener.index] : undefined
-    if (handle === undefined || (sniffs === undefined && !listener.proxyProtocol))
-      this.#come(arrival, undefined, undefined)
-    else this.#sniff(arrival, handle, sniffs)
+    const sessionOf = listener.tls === undefined ? this.#sessionOf[listener.index] : undefined
+    if (handle !== undefined && listener.proxyProtocol) this.#sniff(arrival, handle, sessionOf)
+    else {
+      this.#admit(arrival, () => {
+        if (handle === undefined || sessionOf === undefined) this.#place(arrival, keyOf(remote), undefined)
+        else this.#sniff(arrival, handle, sessionOf)
+      })
+    }
   }
 
-  /** Mostly: no descriptor is left. libuv tries again when the next connection comes. */
+  /** Mostly: no descriptor is left. libuv then closes what waits, so that clients hear of it. */
   #acceptFailed(listener: ListenerSpec, status: number): void {
     add(this.#base.figures, refusedColumn('error'), 1)
     this.#refused.error({ service: listener.service, reason: getSystemErrorName(status) })
   }
 
+  /** Reads the head, then places. Behind a proxy the client's address, and so its limit, is known only then. */
   #sniff(arrival: Arrival, handle: TcpHandle, sessionOf: SessionOf | undefined): void {
     const { listener } = arrival
     this.#sniffer.add(handle, { sessionOf, proxyProtocol: listener.proxyProtocol }, (result) => {
       if (result.state === 'gone') this.#admission.leave(arrival.id, listener, -1)
-      else if (result.state === 'invalid') this.#turnAway({ ...arrival, handle: result.handle }, 'proxy_header')
+      else if (result.state === 'invalid') this.#turnAway(arrival, 'proxy_header')
       else {
-        const remote = result.source ?? arrival.remote
-        this.#come({ ...arrival, remote, handle: result.handle }, result.key, result.head)
+        const known = { ...arrival, remote: result.source ?? arrival.remote }
+        const place = (): void => this.#place(known, result.key ?? keyOf(known.remote), result.head)
+        if (listener.proxyProtocol) this.#admit(known, place)
+        else place()
       }
     })
   }
 
-  /** The session is known, or will not be. */
-  #come(arrival: Arrival, key: string | undefined, head: Uint8Array | undefined): void {
+  /** Goes on with a connection that its listener and its address still have a place for. */
+  #admit(arrival: Arrival, goOn: () => void): void {
     const { remote, listener, id } = arrival
-    const placeBy = key ?? peerKey(remote.address, remote.port)
     if (this.#admission.listenerFull(listener)) {
       this.#wheel.schedule(SURPLUS_MS, () => {
         if (this.#admission.listenerFull(listener)) this.#turnAway(arrival, 'service_limit')
-        else this.#come(arrival, key, head)
+        else this.#admit(arrival, goOn)
       })
       return
     }
     const refusal = this.#admission.track(id, listener, remote.address)
-    if (refusal === undefined) this.#place(arrival, placeBy, head)
+    if (refusal === undefined) goOn()
     else this.#turnAway(arrival, refusal)
   }
 
   #place(arrival: Arrival, key: string, head: Uint8Array | undefined): void {
+    const shard = this.#desk.shardFor(key, arrival.listener.serviceIndex)
+    if (shard < 0) this.#waitForShard(arrival, key, head)
+    else this.#give(arrival, key, head, shard)
+  }
+
+  #give(arrival: Arrival, key: string, head: Uint8Array | undefined, shard: number): void {
     const { listener, remote, id, acceptedMs, handle, socket } = arrival
-    const shard = this.#desk.shardFor(key, listener.serviceIndex)
-    if (shard < 0) {
-      this.#waitForShard(arrival, key, head)
-      return
-    }
     const serial = this.#serials.nextSerial(listener.index)
     const { address, port } = remote
     this.#desk.post(shard, listener.serviceIndex, {
@@ -261,8 +283,17 @@ export class Acceptor implements AcceptorControl {
       this.#turnAway(arrival, 'no_shard')
       return
     }
-    if (this.#waiting.length === 0) this.#wheel.schedule(WAITING_RETRY_MS, () => this.#retryWaiting())
-    this.#waiting.push({ arrival, key, head })
+    this.#waiting.push({ arrival, key, head, sinceMs: this.#base.clock.nowMs() })
+    this.#retrySoon()
+  }
+
+  #retrySoon(): void {
+    if (this.#retryScheduled) return
+    this.#retryScheduled = true
+    this.#wheel.schedule(WAITING_RETRY_MS, () => {
+      this.#retryScheduled = false
+      this.#retryWaiting()
+    })
   }
 
   /** Places those that wait, in order; who waited too long is turned away. */
@@ -270,11 +301,14 @@ export class Acceptor implements AcceptorControl {
     const waiting = this.#waiting
     this.#waiting = []
     const nowMs = this.#base.clock.nowMs()
-    for (const { arrival, key, head } of waiting) {
-      if (nowMs - arrival.acceptedMs > WAITING_MS + this.#data.config.net.sniff.timeout)
-        this.#turnAway(arrival, 'no_shard')
-      else this.#place(arrival, key, head)
+    for (const place of waiting) {
+      const { arrival, key, head } = place
+      const shard = this.#desk.shardFor(key, arrival.listener.serviceIndex)
+      if (shard >= 0) this.#give(arrival, key, head, shard)
+      else if (nowMs - place.sinceMs > WAITING_MS) this.#turnAway(arrival, 'no_shard')
+      else this.#waiting.push(place)
     }
+    if (this.#waiting.length > 0) this.#retrySoon()
   }
 
   /** Refuses a connection that had been let in. */
@@ -296,6 +330,10 @@ export class Acceptor implements AcceptorControl {
 }
 
 function remoteOf(socket: Socket | undefined): RemoteAddress | undefined {
-  const { remoteAddress: address, remotePort: port } = socket ?? {}
-  return address === undefined || port === undefined ? undefined : { address, port }
+  const { remoteAddress, remotePort: port } = socket ?? {}
+  return remoteAddress === undefined || port === undefined ? undefined : { address: plainAddress(remoteAddress), port }
+}
+
+function keyOf({ address, port }: RemoteAddress): string {
+  return peerKey(address, port)
 }

@@ -19,9 +19,13 @@ interface Tracked {
   shard: number
 }
 
+/** Whether shards have to report the end of each connection: otherwise nobody needs to know. */
+export function tracksEnds(connectionsPerAddressMax: number, listeners: readonly ListenerSpec[]): boolean {
+  return connectionsPerAddressMax > 0 || listeners.some((one) => one.connectionsMax !== undefined)
+}
+
 export class Admission {
   readonly #limits: AdmissionLimits
-  readonly #listeners: readonly ListenerSpec[]
   readonly #openOnShards: OpenOnShards
   readonly #services: readonly number[]
   /** Sockets the acceptor holds, by service index. */
@@ -30,18 +34,14 @@ export class Admission {
   readonly #tracked = new Map<number, Tracked>()
   readonly #byAddress = new Map<string, number>()
   readonly #byListener: number[]
+  readonly tracks: boolean
 
   constructor(limits: AdmissionLimits, listeners: readonly ListenerSpec[], openOnShards: OpenOnShards) {
     this.#limits = limits
-    this.#listeners = listeners
     this.#openOnShards = openOnShards
     this.#services = [...new Set(listeners.map(({ serviceIndex }) => serviceIndex))]
     this.#byListener = listeners.map(() => 0)
-  }
-
-  /** Whether ends of connections have to be reported: otherwise nobody needs to. */
-  get tracks(): boolean {
-    return this.#limits.connectionsPerAddressMax > 0 || this.#listeners.some((one) => one.connectionsMax !== undefined)
+    this.tracks = tracksEnds(limits.connectionsPerAddressMax, listeners)
   }
 
   /** Undefined: come in, and the socket counts as held. */

@@ -73,6 +73,11 @@ export class DatagramGate {
     const { desk, mesh, figures } = this.#options
     add(figures, FIGURE.bytesIn, payload.length)
     const { address, port } = from
+    // A legal way to say "do not answer" [RFC 768]; Node's send would throw on it.
+    if (port === 0) {
+      this.#droppedIn.value++
+      return
+    }
     const headBytes = encodeRoute(this.#head, { listener: listener.index, socket, address, port })
     const shard = headBytes === 0 ? -1 : desk.shardFor(peerKey(address, port), listener.serviceIndex)
     if (shard < 0) {

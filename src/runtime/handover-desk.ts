@@ -11,17 +11,22 @@ import type { SlotTable } from '../placement/slots.ts'
 const STALLED_MS = 1_000
 /** Nor does one that owes so many: what lies in the port of a shard that dies is lost. */
 const UNTAKEN_MAX = 4_096
+/** Heartbeats of a stalled shard after which what it owes was not lost in its loop but on the way. */
+const STALLED_BEATS = 8
 
 interface ShardLine {
+  readonly row: Float64Array
   port: MessagePort | undefined
   /** Posted over the life of the process, by service index. */
   readonly posted: Float64Array
   /** Of those, counted as taken in the metrics. */
   readonly acknowledged: Float64Array
-  postedAll: number
+  /** Number of the last connection posted through this port. */
+  sequence: number
   /** What the shard had taken when the acceptor last looked, and since when that has not changed. */
-  takenAll: number
+  taken: number
   takenSinceMs: number
+  beats: number
 }
 
 export interface HandoverDeskOptions {
@@ -38,126 +43,156 @@ export interface HandoverDeskOptions {
 export class HandoverDesk {
   readonly #options: HandoverDeskOptions
   readonly #lines: ShardLine[]
-  readonly #rows: Float64Array[]
-  readonly #serviceCount: number
 
   constructor(options: HandoverDeskOptions) {
     this.#options = options
-    this.#serviceCount = Math.max(0, ...options.services) + 1
-    this.#rows = Array.from({ length: options.shardCount }, (_, shard) => options.table.row(threadOfShard(shard)))
-    this.#lines = this.#rows.map((row) => {
-      const counts = (): Float64Array => new Float64Array(this.#serviceCount)
-      const line = {
-        port: undefined,
-        posted: counts(),
-        acknowledged: counts(),
-        postedAll: 0,
-        takenAll: 0,
-        takenSinceMs: 0,
+    const counts = (): Float64Array => new Float64Array(Math.max(0, ...options.services) + 1)
+    this.#lines = Array.from({ length: options.shardCount }, (_, shard) => ({
+      row: options.table.row(threadOfShard(shard)),
+      port: undefined,
+      posted: counts(),
+      acknowledged: counts(),
+      sequence: 0,
+      taken: 0,
+      takenSinceMs: 0,
+      beats: 0,
+    }))
+    // The metrics outlive an acceptor: what its predecessor counted is not counted again.
+    for (const line of this.#lines) {
+      for (const service of options.services) {
+        line.acknowledged[service] = figureOf(line.row, serviceColumn(service, 'opened'))
       }
-      this.#settle(line, row)
-      return line
-    })
+      this.#settle(line)
+    }
   }
 
   shardUp(shard: number, port: MessagePort): void {
     const line = this.#lines[shard]
-    const row = this.#rows[shard]
-    if (line === undefined || row === undefined) return
-    this.#settle(line, row)
+    if (line === undefined) return
+    this.#settle(line)
     line.port = port
+    line.sequence = 0
+    line.taken = 0
+    line.takenSinceMs = this.#options.clock.nowMs()
   }
 
   /** What was posted and not taken is lost: the sockets were closed with the port that held them. */
   shardDown(shard: number): number {
     const line = this.#lines[shard]
-    const row = this.#rows[shard]
-    if (line === undefined || row === undefined) return 0
+    if (line === undefined) return 0
     line.port?.close()
     line.port = undefined
-    this.acknowledge()
-    const lost = line.postedAll - this.#takenOf(row)
-    for (const service of this.#options.services) {
-      const untaken = (line.posted[service] as number) - figureOf(row, serviceColumn(service, 'opened'))
-      add(this.#options.figures, serviceColumn(service, 'handoffsFailed'), Math.max(0, untaken))
-    }
-    this.#settle(line, row)
-    return lost
+    return this.#settle(line)
   }
 
   /** The shard for a key, or another that takes connections; -1: none does. */
   shardFor(key: string, serviceIndex: number): number {
     const chosen = this.#options.slots.shardOfKey(key)
-    if (this.#takes(chosen)) return chosen
-    for (let step = 1; step < this.#lines.length; step++) {
-      const other = (chosen + step) % this.#lines.length
-      if (!this.#takes(other)) continue
-      add(this.#options.figures, serviceColumn(serviceIndex, 'handoffsRerouted'), 1)
-      return other
-    }
-    return -1
+    if (this.#takes(chosen) && this.#hasHeap(chosen)) return chosen
+    // First one with heap to spare; a full one is still better than none.
+    const other = this.#nextAfter(chosen, (shard) => this.#takes(shard) && this.#hasHeap(shard))
+    const found =
+      other >= 0 ? other : this.#takes(chosen) ? chosen : this.#nextAfter(chosen, (shard) => this.#takes(shard))
+    if (found >= 0 && found !== chosen) add(this.#options.figures, serviceColumn(serviceIndex, 'handoffsRerouted'), 1)
+    return found
   }
 
   /** Gives a connection away; whatever happens, the acceptor has no part in it any more. */
-  post(shard: number, serviceIndex: number, handover: Handover): void {
+  post(shard: number, serviceIndex: number, connection: Omit<Handover, 'sequence'>): void {
     const line = this.#lines[shard]
-    const moved = (handover.handle ?? handover.socket) as unknown as MessagePort
-    line?.port?.postMessage(handover, [moved])
     if (line === undefined) return
+    line.sequence = (line.sequence + 1) | 0
     line.posted[serviceIndex] = (line.posted[serviceIndex] as number) + 1
-    line.postedAll++
+    const handover: Handover = { sequence: line.sequence, ...connection }
+    const moved = (connection.handle ?? connection.socket) as unknown as MessagePort
+    line.port?.postMessage(handover, [moved])
   }
 
-  /** Brings the metrics up to what the shards have taken; with every beat. */
-  acknowledge(): void {
+  /**
+   * With every beat: brings the metrics up to what the shards have taken, and writes off what got lost on the way. Node
+   * drops a message silently when the process has no descriptor left for the handle in it. Answers how many were lost.
+   */
+  acknowledge(): number {
+    const { table, clock } = this.#options
+    let lost = 0
     for (const [shard, line] of this.#lines.entries()) {
-      for (const service of this.#options.services) {
-        const opened = figureOf(this.#rows[shard] as Float64Array, serviceColumn(service, 'opened'))
-        const newly = opened - (line.acknowledged[service] as number)
-        line.acknowledged[service] = opened
-        add(this.#options.figures, serviceColumn(service, 'handoffsOk'), newly)
-      }
+      if (line.port === undefined) continue
+      this.#countTaken(line)
+      const owed = this.#look(shard, line)
+      const stalled = clock.nowMs() - line.takenSinceMs > STALLED_MS
+      const alive = table.beats(threadOfShard(shard)) - line.beats >= STALLED_BEATS
+      if (owed <= 0 || (stalled && alive)) lost += this.#settle(line)
     }
+    return lost
   }
 
   /** Connections of a service that live on shards, or are on their way to one. */
   openOf(serviceIndex: number): number {
     let open = 0
-    for (const [shard, line] of this.#lines.entries()) {
-      const closed = figureOf(this.#rows[shard] as Float64Array, serviceColumn(serviceIndex, 'closed'))
-      open += (line.posted[serviceIndex] as number) - closed
+    for (const { row, posted } of this.#lines) {
+      open += (posted[serviceIndex] as number) - figureOf(row, serviceColumn(serviceIndex, 'closed'))
     }
     return open
   }
 
+  #nextAfter(chosen: number, fits: (shard: number) => boolean): number {
+    for (let step = 1; step < this.#lines.length; step++) {
+      const shard = (chosen + step) % this.#lines.length
+      if (fits(shard)) return shard
+    }
+    return -1
+  }
+
   #takes(shard: number): boolean {
     const line = this.#lines[shard]
-    const row = this.#rows[shard]
-    if (line?.port === undefined || row === undefined) return false
-    const { table, clock, heapRefuseAt } = this.#options
-    if (table.state(threadOfShard(shard)) !== 'ready') return false
-    const taken = this.#takenOf(row)
-    if (taken !== line.takenAll || taken === line.postedAll) {
-      line.takenAll = taken
+    if (line?.port === undefined || this.#options.table.state(threadOfShard(shard)) !== 'ready') return false
+    const owed = this.#look(shard, line)
+    if (owed <= 0) return true
+    return owed < UNTAKEN_MAX && this.#options.clock.nowMs() - line.takenSinceMs <= STALLED_MS
+  }
+
+  #hasHeap(shard: number): boolean {
+    const row = this.#lines[shard]?.row
+    if (row === undefined) return false
+    return figureOf(row, FIGURE.heapUsedBytes) < this.#options.heapRefuseAt * figureOf(row, FIGURE.heapLimitBytes)
+  }
+
+  /** Notes what the shard has taken; answers how many it owes. */
+  #look(shard: number, line: ShardLine): number {
+    const { table, clock } = this.#options
+    const thread = threadOfShard(shard)
+    const taken = table.taken(thread)
+    // A shard that owed nothing until now starts to owe now.
+    if (taken !== line.taken || line.sequence === line.taken) {
+      line.taken = taken
       line.takenSinceMs = clock.nowMs()
-    } else if (clock.nowMs() - line.takenSinceMs > STALLED_MS || line.postedAll - taken >= UNTAKEN_MAX) return false
-    return figureOf(row, FIGURE.heapUsedBytes) < heapRefuseAt * figureOf(row, FIGURE.heapLimitBytes)
-  }
-
-  #takenOf(row: Float64Array): number {
-    let taken = 0
-    for (const service of this.#options.services) taken += figureOf(row, serviceColumn(service, 'opened'))
-    return taken
-  }
-
-  /** Nothing is under way: what was posted is what was taken. */
-  #settle(line: ShardLine, row: Float64Array): void {
-    for (const service of this.#options.services) {
-      line.posted[service] = figureOf(row, serviceColumn(service, 'opened'))
-      line.acknowledged[service] = line.posted[service] as number
+      line.beats = table.beats(thread)
     }
-    line.postedAll = this.#takenOf(row)
-    line.takenAll = line.postedAll
-    line.takenSinceMs = this.#options.clock.nowMs()
+    return (line.sequence - taken) | 0
+  }
+
+  #countTaken(line: ShardLine): void {
+    for (const service of this.#options.services) {
+      const opened = figureOf(line.row, serviceColumn(service, 'opened'))
+      add(this.#options.figures, serviceColumn(service, 'handoffsOk'), opened - (line.acknowledged[service] as number))
+      line.acknowledged[service] = opened
+    }
+  }
+
+  /** What was posted is what was taken: the difference, if any, is lost and counted. */
+  #settle(line: ShardLine): number {
+    let lost = 0
+    this.#countTaken(line)
+    for (const service of this.#options.services) {
+      const opened = figureOf(line.row, serviceColumn(service, 'opened'))
+      const untaken = (line.posted[service] as number) - opened
+      if (untaken > 0) {
+        lost += untaken
+        add(this.#options.figures, serviceColumn(service, 'handoffsFailed'), untaken)
+      }
+      line.posted[service] = opened
+    }
+    line.sequence = line.taken
+    return lost
   }
 }

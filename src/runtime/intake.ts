@@ -10,6 +10,7 @@ import type { ConnectionIdentity } from '../net/identity.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { StreamFraming } from '../net/tcp.ts'
 import { WebSocketFraming } from '../net/web-socket.ts'
+import type { CloseReason } from '../observe/family.ts'
 import { countOpened } from '../observe/figure.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { ServiceHandlers } from '../services/service.ts'
@@ -33,8 +34,8 @@ export class Intake {
   readonly #identities = new WeakMap<Socket, ConnectionIdentity>()
   readonly #badRequests: LimitedLogger
   readonly #badTls: LimitedLogger
-  /** TLS handshakes under way. */
-  readonly #handshakes = new Set<TLSSocket>()
+  /** TLS handshakes under way, each with the function that ends it. */
+  readonly #handshakes = new Map<TLSSocket, (reason: CloseReason) => void>()
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -57,7 +58,7 @@ export class Intake {
 
   close(): void {
     for (const server of this.#upgrades) server?.close()
-    for (const socket of this.#handshakes) socket.destroy()
+    for (const end of this.#handshakes.values()) end('shutdown')
   }
 
   take(handover: Handover): void {
@@ -140,20 +141,24 @@ export class Intake {
     const { loop } = this.#options
     if (handover.head !== undefined) socket.unshift(handover.head)
     const secure = new TLSSocket(socket, { isServer: true, secureContext })
-    this.#handshakes.add(secure)
-    const timeout = loop.after(loop.limits.headTimeoutMs, () => secure.destroy())
-    const failed = (error?: Error): void => {
-      timeout()
+    const end = (reason: CloseReason): void => {
+      cancel()
       if (!this.#handshakes.delete(secure)) return
-      this.#badTls.info({ service: listener.service, error: error?.message })
-      loop.ended(identity.service, identity.id, 'protocol_error')
+      loop.ended(identity.service, identity.id, reason)
       secure.destroy()
+    }
+    this.#handshakes.set(secure, end)
+    const cancel = loop.after(loop.limits.headTimeoutMs, () => end('head_timeout'))
+    const failed = (error?: Error): void => {
+      if (!this.#handshakes.has(secure)) return
+      this.#badTls.info({ service: listener.service, error: error?.message })
+      end('protocol_error')
     }
     const closed = (): void => failed()
     secure.on('error', failed)
     secure.once('close', closed)
     secure.once('secure', () => {
-      timeout()
+      cancel()
       this.#handshakes.delete(secure)
       secure.off('error', failed)
       secure.off('close', closed)

@@ -89,6 +89,8 @@ export class Runtime {
   #timer: NodeJS.Timeout | undefined
   #drained: Promise<boolean> | undefined
   readonly #ended = Promise.withResolvers<boolean>()
+  /** Whether a drain ended without dropping anything. */
+  #clean = false
 
   constructor(options: RuntimeOptions) {
     const { config, services, version, sink } = options
@@ -107,6 +109,7 @@ export class Runtime {
       services: names,
       version,
       clock: systemClock,
+      enabled: new Set(this.#listeners.map(({ serviceIndex }) => serviceIndex)),
       readiness: () => this.#readiness,
       listeners: () => this.#addresses,
     })
@@ -130,7 +133,10 @@ export class Runtime {
     this.#metrics.counter(FAMILIES.logDropped).read({}, () => sink.dropped)
   }
 
-  /** Starts everything; rejects, with everything stopped again, when a thread or listener cannot. */
+  /**
+   * Starts everything; rejects, with everything stopped again, when a thread or listener cannot, and with
+   * RUNTIME_CLOSED when `drain` or `close` came first.
+   */
   async start(): Promise<void> {
     this.#table.begin(THREAD.main)
     this.#table.setState(THREAD.main, 'ready')
@@ -148,16 +154,20 @@ export class Runtime {
           throw new PolyloopError('HANDOFF_UNSUPPORTED', { listener, option: 'proxyProtocol' })
         }
       }
+      this.#refuseIfClosed()
       const sampler = new ThreadSampler(this.#table.row(THREAD.main))
       this.#timer = setInterval(() => this.#onSecond(sampler), SAMPLE_MS)
       this.#admin = await this.#openAdmin()
+      this.#refuseIfClosed()
       const shards = Array.from({ length: this.#shardCount }, (_, shard) => threadOfShard(shard))
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
+      this.#refuseIfClosed()
       this.#readiness = 'ready'
       for (const address of this.#addresses) this.log.info('net.listening', { ...address })
       this.log.info('runtime.ready', { shards: this.#shardCount, pid: process.pid, version: this.#options.version })
     } catch (error) {
-      await this.close()
+      // A drain that came during the start ends what there is, and says how that went.
+      await (this.#drained ?? this.close())
       throw error
     }
   }
@@ -216,11 +226,15 @@ export class Runtime {
     clearInterval(this.#timer)
     await this.#supervisor.stop()
     await Promise.all([this.#admin?.close(), this.#offload.close()])
-    this.#ended.resolve(false)
+    this.#ended.resolve(this.#clean)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#readiness === 'draining') throw new PolyloopError('RUNTIME_CLOSED')
   }
 
   async #drain(): Promise<boolean> {
@@ -245,7 +259,7 @@ export class Runtime {
     // A shard that did not answer has dropped whatever it had.
     const clean = dropped === 0 && left.every((count) => count !== undefined)
     this.log.info('runtime.drained', { clean, connections_dropped: dropped })
-    this.#ended.resolve(clean)
+    this.#clean = clean
     await this.close()
     return clean
   }
@@ -284,7 +298,9 @@ export class Runtime {
       if (notice.kind === 'log') this.#options.sink.write(notice.lines)
       else this.#links.want(thread, notice.peer)
     })
+    let crash: unknown
     worker.on('error', (error) => {
+      crash = error
       this.log.error('runtime.thread_crashed', { of: threadLabel(thread), ...errorFields(error) })
     })
     const { promise: exited, resolve } = Promise.withResolvers<void>()
@@ -303,7 +319,8 @@ export class Runtime {
     })
     const started = name === 'acceptor' ? this.#startAcceptor(control.port1) : this.#startShard(thread, control.port1)
     const died = exited.then(() => {
-      throw new Error(`${name} thread ended while it started`)
+      const reason = crash instanceof Error ? crash.message : 'it ended while it started'
+      throw new PolyloopError('THREAD_FAILED', { thread: threadLabel(thread), reason }, { cause: crash })
     })
     const ready = within(START_MS_MAX, 'start', threadLabel(thread), Promise.race([started, died]))
     return { ready, exited, terminate: () => void worker.terminate() }
@@ -330,7 +347,9 @@ export class Runtime {
   }
 
   #connect(shard: number, to: Remote<ShardControl>, from: Remote<AcceptorControl>): void {
-    if (this.#table.state(threadOfShard(shard)) !== 'ready') return
+    // A hung one may come back: until then the acceptor sees its state and goes round it.
+    const state = this.#table.state(threadOfShard(shard))
+    if (state !== 'ready' && state !== 'hung') return
     const { port1, port2 } = new MessageChannel()
     const timeoutMs = this.#config.control.timeout
     void this.#call('acceptFrom', `shard ${shard}`, timeoutMs, to.acceptFrom(moving(port2, [port2])))

@@ -1,5 +1,7 @@
 // One shard: an event loop with the connections handed to it, and the services' handlers running on it.
 import type { MessagePort } from 'node:worker_threads'
+import { AssertionError } from '../lib/assert.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { THREAD, threadOfShard } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import { EventLoop } from '../net/event-loop.ts'
@@ -14,6 +16,7 @@ import { loadServices } from '../services/registry.ts'
 import type { ConnectionRef, ServiceContext, ServiceHandlers } from '../services/service.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
+import { tracksEnds } from './admission.ts'
 import { controlOf, type Remote } from './control.ts'
 import { Intake } from './intake.ts'
 import { limitsOf } from './limits.ts'
@@ -39,6 +42,8 @@ export class Shard implements ShardControl {
   readonly #handlers: ServiceHandlers[] = []
   readonly #routeHead = Buffer.alloc(DATAGRAM_HEAD_BYTES_MAX)
   readonly #refHead = Buffer.alloc(16)
+  /** How many acceptors there have been: only the last one's handovers are acknowledged. */
+  #acceptors = 0
   #draining: { readonly code: number; readonly reason: string } | undefined
 
   constructor(data: ThreadData, port: MessagePort) {
@@ -66,10 +71,9 @@ export class Shard implements ShardControl {
       unsentBytesOfProcess: () => rows.reduce((sum, row) => sum + figureOf(row, FIGURE.unsentBytes), 0),
       onTurn: (seconds) => turn.observe(seconds),
       onHandlerError: (connection, error) => handlerErrors.error({ connection: connection.id, ...errorFields(error) }),
-      onEnded:
-        data.config.net.maxConnectionsPerAddress > 0 || data.listeners.some((l) => l.connectionsMax !== undefined)
-          ? (id) => this.#tellEnded(id)
-          : undefined,
+      onEnded: tracksEnds(data.config.net.maxConnectionsPerAddress, data.listeners)
+        ? (id) => this.#tellEnded(id)
+        : undefined,
     })
     this.#base.onBeat = () => {
       const { stats } = wheel
@@ -88,23 +92,46 @@ export class Shard implements ShardControl {
       const enabled = this.#data.listeners.some((listener) => listener.serviceIndex === index)
       this.#handlers[index] = enabled ? service.start(this.#contextOf(service.name, all.services[service.name])) : {}
     }
+    for (const { service, serviceIndex, transport } of this.#data.listeners) {
+      if (this.#handlers[serviceIndex]?.[transport as keyof ServiceHandlers] !== undefined) continue
+      throw new PolyloopError('MODULE_INVALID', { service, problem: `it listens on ${transport} and has no handler` })
+    }
+    // A promise of user code that nobody waits for must not end everybody's connections; a broken invariant of the
+    // runtime still does.
+    process.on('unhandledRejection', (error) => {
+      if (error instanceof AssertionError) throw error
+      this.#base.log.error('services.rejection_unhandled', errorFields(error))
+    })
   }
 
   acceptFrom(port: MessagePort): void {
+    const acceptor = ++this.#acceptors
+    this.#base.table.setTaken(this.#data.thread, 0)
     port.on('message', (handover: Handover) => {
       this.#intake.take(handover)
+      // What a dead acceptor had posted has the numbers of that one.
+      if (acceptor === this.#acceptors) this.#base.table.setTaken(this.#data.thread, handover.sequence)
       // Posted by the acceptor before it knew that this shard drains.
-      if (this.#draining !== undefined) this.#closeAll()
+      if (this.#draining !== undefined) this.#sayGoodBye(this.#loop.get(handover.id))
     })
   }
 
   async drain(code: number, reason: string, graceMs: number): Promise<number> {
     this.#draining = { code, reason }
+    const cutOff = this.#loop.cutOff
     const until = this.#base.clock.nowMs() + graceMs
     await this.#closeAll()
     while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
-    for (const { stop } of this.#handlers) await stop?.()
-    return this.#intake.size + this.#loop.size
+    for (const handlers of this.#handlers) await this.#stop(handlers)
+    return this.#intake.size + this.#loop.size + this.#loop.cutOff - cutOff
+  }
+
+  async #stop(handlers: ServiceHandlers): Promise<void> {
+    try {
+      await handlers.stop?.()
+    } catch (error) {
+      this.#base.log.error('services.stop_failed', errorFields(error))
+    }
   }
 
   collect(): ReturnType<ShardControl['collect']> {
@@ -117,17 +144,22 @@ export class Shard implements ShardControl {
 
   /** Paced, so that a drain of many connections does not stop the loop for those that still talk. */
   async #closeAll(): Promise<void> {
-    const draining = this.#draining
-    if (draining === undefined) return
     this.#intake.close()
     let left = CLOSES_PER_TURN
     for (const connection of this.#loop.connections()) {
-      connection.closeFor(draining.code === 1012 ? 'restart' : 'shutdown', draining.code, draining.reason)
-      if (--left === 0) {
-        left = CLOSES_PER_TURN
-        await pause(0)
-      }
+      this.#sayGoodBye(connection)
+      if (--left > 0) continue
+      left = CLOSES_PER_TURN
+      await pause(0)
     }
+  }
+
+  /** A connection that is still in its handshake has none to say: it is closed with the others of its kind. */
+  #sayGoodBye(connection: Connection | undefined): void {
+    const draining = this.#draining
+    if (draining === undefined) return
+    if (connection === undefined) this.#intake.close()
+    else connection.closeFor(draining.code === 1012 ? 'restart' : 'shutdown', draining.code, draining.reason)
   }
 
   #contextOf(name: string, config: unknown): ServiceContext<unknown> {
@@ -138,7 +170,7 @@ export class Shard implements ShardControl {
       log: base.log.child({ service: name }),
       metrics: base.metrics,
       clock: base.clock,
-      after: (delayMs, callback) => this.#loop.after(delayMs, callback),
+      after: (delayMs, callback) => this.#loop.after(delayMs, () => this.#watch(callback())),
       connect: (target, handler) =>
         this.#loop.connect(target, (connection) => new StreamFraming(connection, handler)) as Connection<never>,
       refOf: (connection) => ({ shard: this.#shard, id: connection.id }),
@@ -210,7 +242,14 @@ export class Shard implements ShardControl {
         return true
       },
     }
-    handler.datagram(peer, record.subarray(routeBytes(record, 0)))
+    this.#watch(handler.datagram(peer, record.subarray(routeBytes(record, 0))))
+  }
+
+  /** What an asynchronous callback without a connection rejects with is logged. */
+  #watch(result: unknown): void {
+    if (result instanceof Promise) {
+      result.catch((error: unknown) => this.#base.log.error('services.handler_failed', errorFields(error)))
+    }
   }
 
   #tellEnded(id: number): void {

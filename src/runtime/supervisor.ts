@@ -1,8 +1,9 @@
 // Keeps threads alive: starts them, watches their heartbeats, replaces the dead and the hung. Knows threads only by
 // the few things it needs of them, so that tests can hand it others.
 import type { Clock } from '../lib/clock.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { threadLabel } from '../lib/thread.ts'
-import type { FigureTable, ThreadState } from '../observe/figure.ts'
+import type { FigureTable } from '../observe/figure.ts'
 import { errorFields, type Logger } from '../observe/logger.ts'
 import { type RestartLimits, RestartPolicy } from './restart-policy.ts'
 
@@ -62,6 +63,7 @@ export class Supervisor {
 
   /** Starts a thread for the first time; rejects when that fails, and does not try again. */
   async start(thread: number): Promise<void> {
+    if (this.#stopped || this.#retiring) throw new PolyloopError('RUNTIME_CLOSED', { thread: threadLabel(thread) })
     const { limits, random, clock } = this.#options
     const policy = new RestartPolicy(limits, random)
     const life = this.#spawn(thread)
@@ -128,10 +130,6 @@ export class Supervisor {
     await Promise.all(exits)
   }
 
-  state(thread: number): ThreadState {
-    return this.#options.table.state(thread)
-  }
-
   #spawn(thread: number): ThreadLife {
     const generation = this.#options.table.begin(thread)
     return this.#options.spawn(thread, generation)
@@ -149,6 +147,7 @@ export class Supervisor {
         this.#options.onReady(thread)
       },
       (error: unknown) => {
+        if (this.#stopped) return // it was ended while it started: no failure
         log.error('runtime.thread_failed', { of: threadLabel(thread), ...errorFields(error) })
         life.terminate()
       },

@@ -13,6 +13,8 @@ import type { NoticeToMain, NoticeToThread, ThreadData } from './thread-data.ts'
 /** A thread is called hung long after it missed several of these. */
 export const BEAT_MS = 250
 const WATCHDOG_MS = 500
+/** A datagram over `ring.messageMax` is a fault each, and strangers send those. */
+const FAULTS_LOGGED_PER_SECOND = 5
 /** Log characters between two beats; what is more is dropped and counted. */
 const LOG_CHARACTERS_MAX = 1024 * 1024
 
@@ -46,6 +48,7 @@ export class ThreadBase {
       write: (line) => this.#write(line),
       base: shard >= 0 ? { thread: 'shard', shard } : { thread: threadLabel(data.thread) },
     })
+    const faults = this.log.limited('ring.fault', FAULTS_LOGGED_PER_SECOND)
     this.mesh = new Mesh({
       self: data.thread,
       generation: data.generation & 0xffff,
@@ -56,7 +59,7 @@ export class ThreadBase {
       messageBytesMax: data.config.ring.messageMax,
       bell: data.config.ring.doorbell === 'port' ? 'port' : 'wait-async',
       clock: this.clock,
-      onFault: (fault) => this.log.warn('ring.fault', fault),
+      onFault: (fault) => faults.warn(fault),
     })
     port.on('message', (notice: NoticeToThread) => {
       if (notice.kind === 'link') this.mesh.attach(notice.end)

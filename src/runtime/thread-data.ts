@@ -18,7 +18,7 @@ export interface ThreadData {
   readonly figures: SharedArrayBuffer
   readonly slots: SharedArrayBuffer
   readonly doorbells: SharedArrayBuffer
-  /** Counters of the acceptor that outlive it (acceptor-counter.ts). */
+  /** Counters of the acceptor that outlive it (serial-counter.ts). */
   readonly serials: SharedArrayBuffer
   /** Whether raw handles move; else the documented public way. */
   readonly rawHandoff: boolean

@@ -32,7 +32,7 @@ export interface ServiceContext<Config> {
   readonly metrics: ThreadMetrics
   readonly clock: Clock
   /** A timer on the shard's wheel: never early; answers the function that cancels it. */
-  after(delayMs: number, callback: () => void): () => void
+  after(delayMs: number, callback: () => void | Promise<void>): () => void
   /** Opens an outbound TCP connection on this shard. A failure ends in the handler's `close` with reason `error`. */
   connect<State>(target: RemoteAddress, handler: TcpHandler<State>): Connection<State>
   refOf(connection: Connection<never>): ConnectionRef

@@ -382,3 +382,82 @@ test('connection: outbound connections open, talk and fail through their handler
   await until('refused', () => events.length === 2)
   assert.deepEqual(events, ['server', 'error'])
 })
+
+test('connection: a peer that half-closed and reads slowly gets everything, however long that takes', async () => {
+  await using fixture = new LoopFixture({ closeTimeoutMs: 1000, sendBufferMaxBytes: 1024 ** 3 })
+  const { client, connection } = await fixture.pair({ data: () => {} })
+  connection.setTimeout(500)
+  fixture.timers.run(0)
+  client.pause()
+  const total = 16 * 1024 * 1024
+  connection.send('x'.repeat(total))
+  client.end()
+  await until('half-close', () => !connection.open)
+  let bytes = 0
+  let ended = false
+  client.on('end', () => {
+    ended = true
+  })
+  client.on('data', (data: Buffer) => {
+    bytes += data.length
+    client.pause()
+  })
+  while (!ended) {
+    // Far longer in all than the close timeout, with a part read in each fraction of it.
+    for (let n = 0; n < 40; n++) {
+      client.resume()
+      await turn()
+    }
+    fixture.timers.run(300)
+  }
+  assert.equal(bytes, total)
+  assert.equal(fixture.loop.cutOff, 0)
+})
+
+test('connection: a peer that half-closed and never reads is dropped, and counted as cut off', async () => {
+  await using fixture = new LoopFixture({ closeTimeoutMs: 1000, sendBufferMaxBytes: 1024 ** 3 })
+  const { client, connection } = await fixture.pair({ data: () => {} })
+  client.on('error', () => {})
+  client.pause()
+  connection.send('x'.repeat(16 * 1024 * 1024))
+  client.end()
+  await until('half-close', () => !connection.open)
+  fixture.timers.run(0)
+  for (let n = 0; n < 8 && fixture.loop.size > 0; n++) {
+    fixture.timers.run(1100)
+    for (let m = 0; m < 10; m++) await turn()
+  }
+  assert.equal(fixture.loop.size, 0)
+  assert.equal(fixture.loop.cutOff, 1)
+})
+
+test('connection: what is sent outside of a turn counts as traffic when it is sent', async () => {
+  await using fixture = new LoopFixture()
+  const { client, connection } = await fixture.pair({ data: () => {} })
+  const received = new Received(client)
+  connection.setTimeout(2000)
+  fixture.timers.run(1500)
+  connection.send('x')
+  await until('sent', () => received.text === 'x')
+  fixture.timers.run(1900)
+  assert.equal(connection.open, true)
+  fixture.timers.run(400)
+  await until('idle', () => received.ended)
+})
+
+test('connection: a close code that may not be sent is refused, and ends the connection as a failing handler', async () => {
+  await using fixture = new LoopFixture()
+  const { client } = await fixture.pair({ data: (connection) => connection.close(99999) })
+  const received = new Received(client)
+  client.write('x')
+  await until('FIN', () => received.ended)
+  assert.match(String(fixture.failures[0]), /99999 is no close code/)
+})
+
+test('connection: an open that rejects ends the connection', async () => {
+  await using fixture = new LoopFixture()
+  const { client } = await fixture.pair({ open: () => Promise.reject(new Error('no')), data: () => {} })
+  const received = new Received(client)
+  await until('FIN', () => received.ended)
+  assert.equal(fixture.failures.length, 1)
+})

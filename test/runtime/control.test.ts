@@ -43,18 +43,18 @@ async function served(run: (api: ReturnType<typeof controlOf<Api>>) => Promise<v
 
 test('control: a call is answered', () =>
   served(async (api) => {
-    assert.equal(await within(1000, 'add', 'test', api.add(2, 3)), 5)
+    assert.equal(await within(30_000, 'add', 'test', api.add(2, 3)), 5)
   }))
 
 test('control: our errors cross with code and details, others with message and stack', () =>
   served(async (api) => {
-    await assert.rejects(within(1000, 'failOurs', 'test', api.failOurs()), (error: unknown) => {
+    await assert.rejects(within(30_000, 'failOurs', 'test', api.failOurs()), (error: unknown) => {
       assert.ok(error instanceof PolyloopError)
       assert.equal(error.code, 'LISTEN_FAILED')
       assert.deepEqual(error.details, { port: 80, reason: 'EACCES' })
       return true
     })
-    await assert.rejects(within(1000, 'failOther', 'test', api.failOther()), (error: unknown) => {
+    await assert.rejects(within(30_000, 'failOther', 'test', api.failOther()), (error: unknown) => {
       assert.ok(error instanceof Error)
       assert.equal(error.message, 'not ours')
       assert.match(error.stack ?? '', /control\.test/)
@@ -76,7 +76,7 @@ test('control: ports move with a call', () =>
   served(async (api) => {
     const { port1, port2 } = new MessageChannel()
     const used = new Promise((resolve) => port1.once('message', resolve))
-    await within(1000, 'use', 'test', api.use(moving(port2, [port2])))
+    await within(30_000, 'use', 'test', api.use(moving(port2, [port2])))
     assert.equal(await used, 'used')
     port1.close()
   }))

@@ -30,6 +30,7 @@ class Desk implements Disposable {
     this.table.begin(thread)
     this.table.setState(thread, 'ready')
     this.row(shard)[FIGURE.heapLimitBytes] = 1000
+    this.table.setTaken(thread, 0)
     const channel = new MessageChannel()
     this.channels.push(channel)
     this.desk.shardUp(shard, channel.port1)
@@ -45,8 +46,15 @@ class Desk implements Disposable {
     this.desk.post(shard, 0, { handle: port1 } as unknown as Handover)
   }
 
-  take(shard: number): void {
+  /** What a shard does with a handover; `lost` of them never came. */
+  take(shard: number, lost = 0): void {
+    const thread = threadOfShard(shard)
     countOpened(this.row(shard), 0)
+    this.table.setTaken(thread, this.table.taken(thread) + 1 + lost)
+  }
+
+  beat(shard: number, beats: number): void {
+    for (let n = 0; n < beats; n++) this.table.beat(threadOfShard(shard))
   }
 
   figure(name: 'handoffsOk' | 'handoffsFailed' | 'handoffsRerouted'): number {
@@ -72,7 +80,7 @@ test('handover desk: the slot table names the shard', () => {
 for (const [why, spoil] of [
   ['is not ready', (stage: Desk, shard: number) => stage.table.setState(threadOfShard(shard), 'hung')],
   ['is gone', (stage: Desk, shard: number) => void stage.desk.shardDown(shard)],
-  ['has no heap left', (stage: Desk, shard: number) => (stage.row(shard)[FIGURE.heapUsedBytes] = 900)],
+  ['has little heap left', (stage: Desk, shard: number) => (stage.row(shard)[FIGURE.heapUsedBytes] = 900)],
 ] as const) {
   test(`handover desk: goes round a shard that ${why}`, () => {
     using stage = new Desk(3)
@@ -118,7 +126,7 @@ test('handover desk: taken is ok, lost with its shard is failed, and neither cou
   using stage = new Desk(1)
   for (let n = 0; n < 5; n++) stage.post(0)
   for (let n = 0; n < 3; n++) stage.take(0)
-  stage.desk.acknowledge()
+  assert.equal(stage.desk.acknowledge(), 0)
   assert.equal(stage.figure('handoffsOk'), 3)
   stage.table.settle(threadOfShard(0))
   assert.equal(stage.desk.shardDown(0), 2)
@@ -127,4 +135,45 @@ test('handover desk: taken is ok, lost with its shard is failed, and neither cou
   assert.equal(stage.desk.openOf(0), 0)
   stage.up(0)
   assert.equal(stage.desk.shardFor(KEY, 0), 0)
+})
+
+test('handover desk: when all have little heap left, the one that is meant gets it', () => {
+  using stage = new Desk(2)
+  for (const shard of [0, 1]) stage.row(shard)[FIGURE.heapUsedBytes] = 990
+  assert.equal(stage.desk.shardFor(KEY, 0), stage.slots.shardOfKey(KEY))
+})
+
+test('handover desk: one that got lost is written off when a later one was taken', () => {
+  using stage = new Desk(1)
+  stage.post(0)
+  stage.post(0)
+  stage.take(0, 1)
+  assert.equal(stage.desk.acknowledge(), 1)
+  assert.equal(stage.figure('handoffsFailed'), 1)
+  assert.equal(stage.desk.openOf(0), 1)
+  assert.equal(stage.desk.shardFor(KEY, 0), 0)
+})
+
+test('handover desk: one that got lost is written off while the shard beats on, not while it hangs', () => {
+  using stage = new Desk(1)
+  stage.post(0)
+  stage.desk.acknowledge()
+  stage.clock.advance(1500)
+  assert.equal(stage.desk.acknowledge(), 0)
+  assert.equal(stage.desk.shardFor(KEY, 0), -1)
+  stage.beat(0, 10)
+  assert.equal(stage.desk.acknowledge(), 1)
+  assert.equal(stage.desk.openOf(0), 0)
+  assert.equal(stage.desk.shardFor(KEY, 0), 0)
+})
+
+test('handover desk: what a shard still takes from a dead acceptor closes no way to it', () => {
+  using stage = new Desk(1)
+  stage.post(0)
+  for (let n = 0; n < 3; n++) stage.take(0)
+  stage.clock.advance(5000)
+  stage.beat(0, 10)
+  stage.desk.acknowledge()
+  assert.equal(stage.desk.shardFor(KEY, 0), 0)
+  assert.equal(stage.desk.openOf(0), 3)
 })
