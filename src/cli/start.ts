@@ -51,12 +51,7 @@ export async function runServices(
   })
   runtime.log.info('config.loaded', { changed: changedValues(options, config, origins) })
   try {
-    try {
-      await runtime.start()
-    } catch (error) {
-      // A signal that came while it started ended it in good order.
-      if (signals === 0) throw error
-    }
+    await runtime.start()
   } catch (error) {
     // A signal during the start ends it; how that went is what `ended` says.
     if (signals === 0) throw error
