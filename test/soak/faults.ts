@@ -35,76 +35,113 @@ export const faults = defineScenario({
       modules: ['test/harness/fault-service.ts'],
       settings: { 'shard.hangLimit': HANG_LIMIT, 'shard.restartBackoff.max': BACKOFF_MAX },
     })
-    const loads = new Map<number, NumberedEcho[]>()
-    for (let shard = 0; shard < SHARDS; shard++) loads.set(shard, await loadOn(server, shard))
-    const restarts = Array.from({ length: SHARDS }, () => 0)
+    using clients = new ClientsByShard(server)
+    for (let shard = 0; shard < SHARDS; shard++) await clients.open(shard)
     const times = { kill: [] as number[], freeze: [] as number[] }
-    let answers = 0
-    let descriptors = Infinity
-    let lastDescriptors = 0
-    let residentBytes = 0
-    try {
-      for (let cycle = 0; cycle < cycles; cycle++) {
-        const victim = cycle % SHARDS
-        const fault = Math.floor(cycle / SHARDS) % 2 === 0 ? 'kill' : 'freeze'
-        const others = [...loads].filter(([shard]) => shard !== victim).flatMap(([, echoes]) => echoes)
-        const before = others.map(({ received }) => received)
-        const startMs = performance.now()
-        if (fault === 'kill') await server.kill(victim)
-        else await freeze(server, victim)
-        restarts[victim] = (restarts[victim] ?? 0) + 1
-        await server.recovered(victim, restarts[victim], RECOVERY_MS)
-        times[fault].push(performance.now() - startMs)
-        for (const [index, echo] of others.entries()) {
-          assert.equal(echo.fault, undefined, `cycle ${cycle}: a client of another shard`)
-          assert.ok(echo.received > (before[index] ?? 0), `cycle ${cycle}: the other shards went on meanwhile`)
-        }
-        for (const own of loads.get(victim) ?? []) {
-          await within('the victim loses its clients', own.client.closed)
-          answers += own.received
-          own[Symbol.dispose]()
-        }
-        loads.set(victim, await loadOn(server, victim))
-        // What a first replacement leaves open once (an event of libuv, a worker's pipe) is no leak; more is.
-        if (cycle + 1 === FIRST_CYCLES) {
-          descriptors = server.descriptors()
-          residentBytes = server.rss()
-        }
-        if ((cycle + 1) % LOG_EVERY === 0) log(`${cycle + 1} of ${cycles} cycles, ${server.descriptors()} descriptors`)
-      }
-      const left = (): boolean => server.descriptors() <= descriptors + DESCRIPTOR_SLACK
-      await waitUntil('the descriptors are back', left).catch(() =>
-        assert.fail(`${server.descriptors()} descriptors, ${descriptors} after ${FIRST_CYCLES} cycles`),
-      )
-      lastDescriptors = server.descriptors()
-      for (const echo of [...loads.values()].flat()) {
-        await echo.stop()
-        assert.equal(echo.fault, undefined)
-        answers += echo.received
-      }
-    } finally {
-      for (const echo of [...loads.values()].flat()) echo[Symbol.dispose]()
+    let first: Rest | undefined
+    for (let cycle = 0; cycle < cycles; cycle++) {
+      const victim = cycle % SHARDS
+      const turn = Math.floor(cycle / SHARDS)
+      const fault = turn % 2 === 0 ? 'kill' : 'freeze'
+      const before = clients.receivedBeside(victim)
+      const startMs = performance.now()
+      if (fault === 'kill') await server.kill(victim)
+      else await freeze(server, victim)
+      await server.recovered(victim, turn + 1, RECOVERY_MS)
+      times[fault].push(performance.now() - startMs)
+      clients.assertUnharmed(victim, before, `cycle ${cycle}`)
+      await clients.lost(victim)
+      await clients.open(victim)
+      // What a first replacement leaves open once (an event of libuv, the pipe of a worker) is no leak; more is.
+      if (cycle + 1 === FIRST_CYCLES) first = restOf(server)
+      if ((cycle + 1) % LOG_EVERY === 0) log(`${cycle + 1} of ${cycles} cycles, ${server.descriptors()} descriptors`)
     }
+    assert.ok(first !== undefined)
+    const { descriptors } = first
+    const isBack = (): boolean => server.descriptors() <= descriptors + DESCRIPTOR_SLACK
+    await waitUntil(`no more than ${descriptors} descriptors`, isBack)
+    const last = restOf(server)
+    const answers = await clients.finish()
     const metrics = await server.metrics()
     assert.equal(metrics.sum('polyloop_shard_restarts_total'), cycles)
     assert.equal(metrics.sum('polyloop_ring_watchdog_wakes_total'), 0)
     assert.deepEqual(server.stray, [])
     return [
-      {
-        name: 'cycles, each counted as one restart',
-        value: `${times.kill.length} killed, ${times.freeze.length} hung`,
-      },
+      { name: 'cycles, one restart each', value: `${times.kill.length} killed, ${times.freeze.length} hung` },
       { name: 'from kill to ready', value: spreadOf(times.kill) },
       { name: `from the begin of a hang to ready (limit ${HANG_LIMIT})`, value: spreadOf(times.freeze) },
       { name: 'numbered echoes meanwhile, none lost on other shards', value: `${answers}` },
-      { name: 'descriptors', value: `${descriptors} after ${FIRST_CYCLES} cycles, ${lastDescriptors} at the end` },
-      {
-        name: 'resident',
-        value: `${mebibytes(residentBytes)} after ${FIRST_CYCLES} cycles, ${mebibytes(server.rss())} at the end`,
-      },
+      { name: `after ${FIRST_CYCLES} cycles`, value: describe(first) },
+      { name: 'at the end', value: describe(last) },
     ]
   },
 })
+
+interface Rest {
+  readonly descriptors: number
+  readonly residentBytes: number
+}
+
+function restOf(server: Server): Rest {
+  return { descriptors: server.descriptors(), residentBytes: server.rss() }
+}
+
+function describe({ descriptors, residentBytes }: Rest): string {
+  return `${descriptors} descriptors, ${mebibytes(residentBytes)} resident`
+}
+
+/** Numbered echoes whose sessions live on known shards. */
+class ClientsByShard implements Disposable {
+  readonly #server: Server
+  readonly #echoes = Array.from({ length: SHARDS }, () => [] as NumberedEcho[])
+  /** Of clients that are gone. */
+  #received = 0
+
+  constructor(server: Server) {
+    this.#server = server
+  }
+
+  async open(shard: number): Promise<void> {
+    this.#echoes[shard] = await loadOn(this.#server, shard)
+  }
+
+  receivedBeside(victim: number): number[] {
+    return this.#beside(victim).map(({ received }) => received)
+  }
+
+  assertUnharmed(victim: number, before: readonly number[], when: string): void {
+    for (const [index, echo] of this.#beside(victim).entries()) {
+      assert.equal(echo.fault, undefined, `${when}: a client of another shard`)
+      assert.ok(echo.received > (before[index] ?? 0), `${when}: the other shards went on meanwhile`)
+    }
+  }
+
+  /** Waits until the clients of the victim have noticed. */
+  async lost(victim: number): Promise<void> {
+    for (const echo of this.#echoes[victim] ?? []) {
+      await within('the victim loses its clients', echo.client.closed)
+      this.#received += echo.received
+    }
+  }
+
+  /** Waits for what is in flight; answers how many echoes there were in all. */
+  async finish(): Promise<number> {
+    for (const echo of this.#echoes.flat()) {
+      await echo.stop()
+      assert.equal(echo.fault, undefined)
+      this.#received += echo.received
+    }
+    return this.#received
+  }
+
+  [Symbol.dispose](): void {
+    for (const echo of this.#echoes.flat()) echo[Symbol.dispose]()
+  }
+
+  #beside(victim: number): NumberedEcho[] {
+    return this.#echoes.filter((_, shard) => shard !== victim).flat()
+  }
+}
 
 /** Clients that live on the shard: while it starts, its sessions are served by others, so each asks where it is. */
 function loadOn(server: Server, shard: number): Promise<NumberedEcho[]> {
