@@ -27,11 +27,15 @@ for (const name of positionals) {
   process.exit(2)
 }
 
+/** Aborted by Ctrl-C: what runs ends, nothing else starts, and the report stays as it was. */
+const interrupt = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort())
 const day = new Date().toISOString().slice(0, 10)
 const outcomes: Outcome[] = []
 for (const name of positionals.length === 0 ? names : names.filter((name) => positionals.includes(name))) {
   const outcome = await runScenario(name)
   outcomes.push(outcome)
+  if (interrupt.signal.aborted) break
   if (quick) continue
   mkdirSync(REPORTS, { recursive: true })
   const file = join(REPORTS, `soak-${day}.md`)
@@ -63,12 +67,10 @@ async function runScenario(name: string): Promise<Outcome> {
   child.on('exit', (status, signal) => fail(`its process ended with ${signal ?? status}`))
   const deadline = setTimeout(() => fail(`not done after ${limitMs / 1000} s`), limitMs)
   const interrupted = (): void => fail('interrupted')
-  process.once('SIGINT', interrupted)
-  process.once('SIGTERM', interrupted)
+  interrupt.signal.addEventListener('abort', interrupted, { once: true })
   const result = await promise
   clearTimeout(deadline)
-  process.off('SIGINT', interrupted)
-  process.off('SIGTERM', interrupted)
+  interrupt.signal.removeEventListener('abort', interrupted)
   endGroup(child.pid)
   for (const figure of result.figures) say(`${figure.name}: ${figure.value}`)
   say(result.failure === undefined ? 'passed' : `FAILED: ${result.failure}`)
