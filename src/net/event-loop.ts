@@ -41,6 +41,8 @@ export interface EventLoopOptions {
   readonly limits: NetLimits
   /** This thread's row of the figure table. */
   readonly figures: Float64Array
+  /** Which life of its thread this is: ids of outbound connections differ from those of an earlier life. Default 0. */
+  readonly generation?: number
   /** Unsent bytes of all threads of the process. */
   readonly unsentBytesOfProcess: () => number
   /** Seconds one turn took. */
@@ -58,6 +60,9 @@ const MEMORY_CHECK_STEP_BYTES = 1024 * 1024
 const MESSAGE_COLUMNS = Uint16Array.from({ length: 2 * SERVICES_MAX }, (_, index) =>
   serviceColumn(index >> 1, index % 2 === 0 ? 'messagesIn' : 'messagesOut'),
 )
+
+/** Leaves two million lives before ids lose precision. */
+const OUTBOUND_PER_LIFE = 2 ** 32
 
 export class EventLoop {
   readonly clock: Clock
@@ -83,6 +88,7 @@ export class EventLoop {
   readonly #lowPriority: Connection[] = []
   #lowPriorityLeft: number
   #lowPriorityScheduled = false
+  readonly #generation: number
   #outboundCount = 0
 
   constructor(options: EventLoopOptions) {
@@ -96,6 +102,7 @@ export class EventLoop {
     this.#onTurn = options.onTurn
     this.#onHandlerError = options.onHandlerError
     this.#onEnded = options.onEnded
+    this.#generation = options.generation ?? 0
     this.#lowPriorityLeft = options.limits.lowPriorityBudget
   }
 
@@ -124,8 +131,9 @@ export class EventLoop {
    */
   connect(target: RemoteAddress, framing: FramingFactory): Connection {
     const socket = connect({ host: target.address, port: target.port, noDelay: true, allowHalfOpen: true })
-    // Numbers of outbound connections are negative: those of accepted ones count upwards over the whole process.
-    const id = -++this.#outboundCount
+    // Numbers of outbound connections are negative: those of accepted ones count upwards over the whole process. And
+    // they differ from life to life of a thread, so that a reference kept over a crash names nobody.
+    const id = -(this.#generation * OUTBOUND_PER_LIFE + ++this.#outboundCount)
     const identity = {
       id,
       serial: this.#outboundCount,

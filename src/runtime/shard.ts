@@ -68,6 +68,7 @@ export class Shard implements ShardControl {
       wheel,
       limits: limitsOf(data.config),
       figures,
+      generation: data.generation,
       unsentBytesOfProcess: () => rows.reduce((sum, row) => sum + figureOf(row, FIGURE.unsentBytes), 0),
       onTurn: (seconds) => turn.observe(seconds),
       onHandlerError: (connection, error) => handlerErrors.error({ connection: connection.id, ...errorFields(error) }),
