@@ -1,7 +1,7 @@
 // What the benches need to know of the machine: its name, its cores and who runs on which, its limit of open files.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 
 /** Core numbers this process may use, from /proc; elsewhere one by one. */
 function allowedCores(): number[] {
@@ -20,6 +20,8 @@ export const CORES: readonly number[] = allowedCores()
 
 /** Servers get all cores but the last, load generators the last one: neither takes time from the other. */
 const ROLE_CORES = { server: CORES.slice(0, -1), client: CORES.slice(-1) } as const
+/** Guessed: the load average remembers the last minute, so what led to the bench counts a little. */
+const QUIET_LOAD_PER_CORE_MAX = 0.5
 const CAN_PIN = CORES.length > 1 && spawnSync('taskset', ['--version']).status === 0
 
 /** A command line that runs `line` on the cores of its role; the line itself where that cannot be. */
@@ -40,6 +42,13 @@ export function openFilesMax(): number {
   } catch {
     return Infinity
   }
+}
+
+/** Undefined on a quiet machine. */
+export function disturbanceNote(): string | undefined {
+  const [load = 0] = loadavg()
+  if (load < QUIET_LOAD_PER_CORE_MAX * CORES.length) return undefined
+  return `other programs use this machine (load average ${load.toFixed(1)}): the figures are worth little, some ratios too`
 }
 
 export function machineLine(): string {

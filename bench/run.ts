@@ -4,7 +4,7 @@ import { globSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Bench } from './harness.ts'
-import { machineLine } from './machine.ts'
+import { disturbanceNote, machineLine } from './machine.ts'
 import { type NamedResult, reportPage, resultLines } from './report.ts'
 
 const { values, positionals: wanted } = parseArgs({
@@ -24,6 +24,8 @@ for (const name of wanted) {
 if (smoke && report !== undefined) fail('the figures of a smoke run mean nothing: there is no report of them')
 
 const machine = machineLine()
+const disturbance = smoke ? undefined : disturbanceNote()
+if (disturbance !== undefined) console.error(disturbance)
 const results: NamedResult[] = []
 if (!json) console.log(`machine: ${machine}${smoke ? ' (smoke run: the figures mean nothing)' : ''}`)
 for (const name of wanted.length === 0 ? names : names.filter((name) => wanted.includes(name))) {

@@ -63,6 +63,9 @@ async function start(
   const { stdout, pid } = child
   if (stdout === null || pid === undefined) throw new Error(`${file} did not start`)
   const exited = once(child, 'exit')
+  // Also when the bench fails before anybody owns the server.
+  const killNow = (): void => void child.kill('SIGKILL')
+  process.once('exit', killNow)
   const ready = Promise.withResolvers<Ready>()
   createInterface(stdout).on('line', (text) => {
     if (!text.startsWith('{')) return
@@ -72,7 +75,8 @@ async function start(
   void exited.then(() => ready.reject(new Error(`${line[0]} ended before it was ready`)))
   const deadline = setTimeout(() => ready.reject(new Error(`${line[0]} is not ready`)), READY_MS_MAX)
   const stop = async (): Promise<void> => {
-    child.kill('SIGKILL')
+    process.off('exit', killNow)
+    killNow()
     await exited
   }
   try {
