@@ -1,8 +1,7 @@
 // What an idle WebSocket costs: resident bytes, against a bare `ws` server, and the processor time of a server that has
 // 10,000 of them. A first crowd comes and goes before, so that what a server allocates once is not counted. Resident
-// memory has garbage in it that V8 has not collected, and how much depends on how the connections came: with five crowds
-// before instead of one, ours were 4.8 KiB instead of 6.2 to 6.6. So each round is a new server, the median counts, and the way
-// they come must not be changed to meet the budget.
+// memory has garbage in it that V8 has not collected, and how much depends on how the connections came: so each round is
+// a new server, and the median counts.
 import { type ClientProcess, startClient } from './client-process.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 import { openFilesMax } from './machine.ts'
