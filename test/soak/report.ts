@@ -23,7 +23,7 @@ export function writeReport(file: string, title: string, order: readonly string[
 /** Name → section, from its `## name` line on. */
 function sectionsOf(page: string): Map<string, string> {
   const [, ...sections] = page.split(/^## /m)
-  return new Map(sections.map((text) => [/^\S+/.exec(text)?.[0] ?? '', `## ${text.trimEnd()}`]))
+  return new Map(sections.map((text) => [/^[^:\s]+/.exec(text)?.[0] ?? '', `## ${text.trimEnd()}`]))
 }
 
 function sectionOf({ name, claim, startedAt, seconds, failure, figures }: Outcome): string {
