@@ -13,9 +13,10 @@ import { waitUntil, within } from '../harness/wait.ts'
 const SHARDS = 3
 const VICTIM = 1
 const CYCLES = 5
-const HANG_LIMIT_MS = 1_500
+// Far from the short freeze: what main sees as silence is longer by a beat and a check.
+const HANG_LIMIT_MS = 3_000
 /** Between the suspicion (1 s) and the limit. */
-const SHORT_FREEZE_MS = 1_200
+const SHORT_FREEZE_MS = 1_300
 const LONG_FREEZE_MS = 20_000
 /** Descriptors that come and go: the admin connections of this test. */
 const DESCRIPTOR_SLACK = 4
