@@ -59,17 +59,80 @@ export const CORE_OPTIONS = defineOptions({
   'heap.passivateAt': option(
     number({ min: 0.1, max: 1 }),
     0.7,
-    'Not in use yet. Share of the heap limit above which a shard passivates idle actors early.',
+    'Share of the heap limit above which a shard passivates actors that are idle, however short they have been.',
   ),
   'heap.refuseAt': option(
     number({ min: 0.1, max: 1 }),
     0.85,
-    'Share of the heap limit above which a shard gets no new connections while another shard can take them.',
+    'Share of the heap limit above which a shard activates no new actor (HEAP_FULL) and gets no new connections while another shard can take them.',
   ),
   'heap.replaceAt': option(
     number({ min: 0.1, max: 1 }),
     0.92,
-    'Share of the heap limit above which a shard is replaced in good order; 1 leaves it to V8, which may end the process.',
+    'Share of the heap limit above which a new thread takes over the shard, connections and all; 1 leaves it to V8, which may end the process.',
+  ),
+
+  'actor.mailbox': option(
+    integer({ min: 1, max: 1_000_000 }),
+    4_096,
+    'Messages that wait for one actor; one more is refused with MAILBOX_FULL.',
+  ),
+  'actor.askTimeout': option(
+    duration({ min: '1ms', max: '24h' }),
+    '5s',
+    'How long an ask waits for its answer unless it says otherwise; then it fails with ASK_TIMEOUT.',
+  ),
+  'actor.asks': option(
+    integer({ min: 1, max: 1_000_000 }),
+    65_536,
+    'Asks of one thread that wait for their answers; one more fails with ASKS_TOO_MANY.',
+  ),
+  'actor.idleAfter': option(
+    duration({ max: '24h' }),
+    '10m',
+    'An actor without a message or a timer for so long is passivated, unless its kind says otherwise; 0 keeps actors for ever.',
+  ),
+  'actor.serialiseLocal': option(
+    boolean(),
+    false,
+    'Copies messages between actors of one shard too, as if they crossed threads. For tests: it shows values that cannot cross, and objects that are shared by mistake.',
+  ),
+  'actor.failures.max': option(
+    integer({ min: 1, max: 1_000 }),
+    5,
+    'Failures of one actor within `actor.failures.window` after which it is stopped.',
+  ),
+  'actor.failures.window': option(duration({ min: '10ms', max: '1h' }), '30s', 'See `actor.failures.max`.'),
+  'actor.failures.coolDown': option(
+    duration({ min: '10ms', max: '24h' }),
+    '60s',
+    'How long the address of a stopped actor answers ACTOR_FAILED.',
+  ),
+  'actor.restartBackoff.min': option(
+    duration({ min: '1ms', max: '1h' }),
+    '50ms',
+    'Pause before a failed actor handles its next message; each further failure doubles it.',
+  ),
+  'actor.restartBackoff.max': option(
+    duration({ min: '1ms', max: '1h' }),
+    '5s',
+    'Longest pause of a failed actor.',
+  ),
+
+  'topic.recentBytes': option(
+    size({ min: '4KiB', max: '1GiB' }),
+    '1MiB',
+    'What a topic keeps of its last ten seconds beside its history, so that connections can move between shards without a gap.',
+  ),
+  'topic.slowBytes': option(
+    size({ min: '1KiB', max: '4GiB' }),
+    '256KiB',
+    'Unsent bytes of a subscriber above which its topic treats it as slow, unless its mode is `disconnect`.',
+  ),
+  'topic.queue': option(
+    integer({ min: 1, max: 1_000_000 }),
+    1_000,
+    'Messages of one topic that wait for one slow subscriber; `drop-oldest` then drops the oldest.',
   ),
 
   'net.maxConnections': option(
@@ -230,7 +293,23 @@ export const CORE_OPTIONS = defineOptions({
   'reload.grace': option(
     duration({ max: '24h' }),
     '5m',
-    'Not in use yet. How long an old shard keeps connections that cannot move; then they are closed with 1012, paced.',
+    'How long an old shard keeps connections that cannot move (TLS, a service that does not support it); then they are closed with 1012, paced.',
+  ),
+  'reload.handlerGrace': option(
+    duration({ min: '100ms', max: '1h' }),
+    '30s',
+    'How long a move waits for the handler that an actor is in; an actor that takes longer loses its state.',
+  ),
+
+  'rebalance.auto': option(
+    boolean(),
+    false,
+    'Moves slots, with their connections and actors, from the busiest shard to the least busy one when they differ by more than `rebalance.difference` for ten seconds.',
+  ),
+  'rebalance.difference': option(
+    number({ min: 0.05, max: 1 }),
+    0.3,
+    'Difference of event-loop utilisation above which `rebalance.auto` acts.',
   ),
 })
 

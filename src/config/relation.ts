@@ -17,6 +17,7 @@ const HANG_LIMIT_MIN_MS = 1_000
 /** The first is at most the second: otherwise one of the two would never act. */
 const RISING: readonly (readonly [string, string])[] = [
   ['shard.restartBackoff.min', 'shard.restartBackoff.max'],
+  ['actor.restartBackoff.min', 'actor.restartBackoff.max'],
   ['heap.passivateAt', 'heap.refuseAt'],
   ['heap.refuseAt', 'heap.replaceAt'],
   ['net.maxConnectionsPerAddress', 'net.maxConnections'],

@@ -9,18 +9,33 @@ export interface ErrorRow {
 }
 
 export const ERRORS = {
+  ACTOR_CYCLE: { retryable: false, text: 'the actor is waiting for this very call' },
+  ACTOR_FAILED: { retryable: true, text: 'the actor failed too often and is stopped for a while' },
+  ACTOR_HANDLER_FAILED: { retryable: false, text: 'the handler of the actor threw' },
+  ACTOR_KIND_UNKNOWN: { retryable: false, text: 'no module defines this kind of actor' },
+  ACTOR_METHOD_UNKNOWN: { retryable: false, text: 'the actor has no such handler' },
+  ACTOR_REFUSED: { retryable: false, text: 'the actor refused' },
+  ACTOR_UNREACHABLE: { retryable: true, text: 'the message was left over by a thread that died' },
+  ASK_TIMEOUT: { retryable: true, text: 'no answer came before the deadline' },
+  ASKS_TOO_MANY: { retryable: true, text: 'too many asks of this thread wait for their answer' },
   CONFIG_INVALID: { retryable: false, text: 'the configuration has problems' },
   CONTROL_TIMEOUT: { retryable: true, text: 'a thread did not answer a control call in time' },
   CONNECTION_CLOSED: { retryable: false, text: 'the connection is closed' },
   CONNECTION_TOO_SLOW: { retryable: true, close: 1008, text: 'client too slow' },
   HANDOFF_UNSUPPORTED: { retryable: false, text: 'this Node.js cannot move TCP handles between threads' },
+  HEAP_FULL: { retryable: true, text: 'the shard has no memory for new actors' },
   LISTEN_FAILED: { retryable: true, text: 'a listener could not be opened' },
+  MAILBOX_FULL: { retryable: true, text: 'the actor is overloaded' },
+  MESSAGE_TOO_LARGE: { retryable: false, text: 'the message is larger than ring.messageMax' },
   MODULE_INVALID: { retryable: false, text: 'a module does not export a Polyloop definition' },
+  RELOAD_REFUSED: { retryable: false, text: 'this change needs a restart' },
   RING_FULL: { retryable: true, text: 'the destination thread is overloaded' },
   RUNTIME_CLOSED: { retryable: false, text: 'the runtime is closed' },
   THREAD_FAILED: { retryable: true, text: 'a thread failed to start' },
   TIMER_DELAY_INVALID: { retryable: false, text: 'a timer delay is not a number of at most 24.8 days' },
   TIMER_TABLE_FULL: { retryable: true, text: 'too many timers are pending on this thread' },
+  TOPIC_NAME_INVALID: { retryable: false, text: 'a topic name is kind.id, of at most 255 bytes' },
+  VALUE_INVALID: { retryable: false, text: 'the value cannot be sent to another thread' },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -3,10 +3,13 @@
 //
 //   datagram, reply   u16 listener | u8 socket | u8 address length | u16 port | address, latin1 | payload
 //   ended             f64 connection id
-//   send              f64 connection id | u8 binary | payload
-//   close             f64 connection id | u16 code | reason, UTF-8
+//   send              u16 slot | u16 0 | f64 connection id | u8 binary | payload
+//   close             u16 slot | u16 0 | f64 connection id | u16 code | reason, UTF-8
+//   moved             f64 connection id | u16 seat
+//
+// Kinds from 16 on are those of actors and topics (actor/record.ts, actor/topic-record.ts).
 
-export const RECORD = { datagram: 1, reply: 2, ended: 3, send: 4, close: 5 } as const
+export const RECORD = { datagram: 1, reply: 2, ended: 3, send: 4, close: 5, moved: 6 } as const
 
 /** Longest textual address: IPv6 with an embedded IPv4 address and a zone. */
 const ADDRESS_BYTES_MAX = 64

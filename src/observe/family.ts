@@ -56,6 +56,35 @@ export type RefuseReason = (typeof REFUSE_REASONS)[number]
 
 export const HANDOFF_RESULTS = ['ok', 'failed', 'rerouted'] as const
 
+/** What became of a message to an actor. */
+export const MESSAGE_RESULTS = ['ok', 'failed', 'refused', 'dead'] as const
+export type MessageResult = (typeof MESSAGE_RESULTS)[number]
+
+/** Why a message was never handled. */
+export const DEAD_REASONS = [
+  'mailbox_full',
+  'ring_full',
+  'expired',
+  'actor_failed',
+  'kind_unknown',
+  'method_unknown',
+  'value_invalid',
+  'heap_full',
+  'left_over',
+  'cycle',
+  'move_failed',
+  'shutdown',
+] as const
+export type DeadReason = (typeof DEAD_REASONS)[number]
+
+/** Why a message of a topic did not reach a subscriber it was meant for. */
+export const DROP_REASONS = ['slow', 'conflated', 'closed', 'gap', 'ring_full', 'moved'] as const
+export type DropReason = (typeof DROP_REASONS)[number]
+
+export const MIGRATION_RESULTS = ['ok', 'failed', 'lingered'] as const
+
+const PAUSE_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+
 // From a tenth of the shortest useful turn to the hang limit's neighbourhood; guessed, not measured.
 const TURN_BUCKETS_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
@@ -145,6 +174,55 @@ export const FAMILIES = {
     'Datagrams dropped because a ring or a socket was full, or no shard was ready.',
     { direction: DIRECTIONS },
   ),
+  actorActive: family('gauge', 'polyloop_actor_active', 'Active actors.', { kind: AT_START }),
+  actorMailboxDepth: family(
+    'gauge',
+    'polyloop_actor_mailbox_depth',
+    'Messages that wait in the fullest mailbox of the kind.',
+    { kind: AT_START },
+  ),
+  actorMessages: family(
+    'counter',
+    'polyloop_actor_messages_total',
+    'Messages to actors, by what became of them; `dead` ones were never handled.',
+    { kind: AT_START, result: MESSAGE_RESULTS },
+  ),
+  actorDeadLetters: family('counter', 'polyloop_actor_dead_letters_total', 'Messages that no actor handled, by why.', {
+    reason: DEAD_REASONS,
+  }),
+  topicPublished: family(
+    'counter',
+    'polyloop_topic_published_total',
+    'Deliveries due: each message counts once for each subscriber it is meant for. Always delivered + in flight + dropped.',
+    { kind: AT_START },
+  ),
+  topicDelivered: family(
+    'counter',
+    'polyloop_topic_delivered_total',
+    'Messages given to the connection of a subscriber.',
+    { kind: AT_START },
+  ),
+  topicDropped: family('counter', 'polyloop_topic_dropped_total', 'Deliveries that will not happen, by why.', {
+    kind: AT_START,
+    reason: DROP_REASONS,
+  }),
+  topicInFlight: family('gauge', 'polyloop_topic_in_flight', 'Deliveries that wait for slow subscribers.', {
+    kind: AT_START,
+  }),
+  migrations: family(
+    'counter',
+    'polyloop_migrations_total',
+    'Connections moved to another shard, or that could not be: `lingered` ones stay where they are until they end.',
+    { result: MIGRATION_RESULTS },
+  ),
+  migrationPause: {
+    ...family(
+      'histogram',
+      'polyloop_migration_pause_seconds',
+      'How long a connection that moved was not read from: from its freeze to its thaw.',
+    ),
+    buckets: PAUSE_BUCKETS_SECONDS,
+  },
   logDropped: family('counter', 'polyloop_log_dropped_total', 'Log lines dropped because nobody read the output.'),
   cpu: family('counter', 'process_cpu_seconds_total', 'User and system CPU time of the process.'),
   residentMemory: family('gauge', 'process_resident_memory_bytes', 'Resident memory of the process.'),
@@ -166,6 +244,14 @@ function family<T extends FamilyType, const L extends LabelSets>(
 ): Family<L> & { type: T }
 function family(type: FamilyType, name: string, help: string, labels: LabelSets = {}): Family {
   return { name, type, help, labels }
+}
+
+/** The family with the values of its label `kind`, which are known only at start. */
+export function ofKinds<L extends LabelSets & { kind: readonly string[] }, F extends Family<L>>(
+  family: F,
+  kinds: readonly string[],
+): F {
+  return { ...family, labels: { ...family.labels, kind: kinds } }
 }
 
 /** The value itself if it is in the closed set, else `other`. */

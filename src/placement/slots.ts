@@ -2,7 +2,7 @@
 // every thread reads. Each entry is one aligned Uint16: a reader sees the old shard or the new one, and both are right,
 // because placement decides speed and never results.
 import { assert } from '../lib/assert.ts'
-import { SHARDS_MAX } from '../lib/thread.ts'
+import { SEATS_MAX, SHARDS_MAX } from '../lib/thread.ts'
 import { hashString } from './hash.ts'
 
 /** Slots of the hash space. The same in every version and on every host: clusters place actors by it. */
@@ -39,7 +39,7 @@ export class SlotTable {
 
   assign(slot: number, shard: number): void {
     assert(slot >= 0 && slot < SLOTS, 'a slot is one of 16,384')
-    assert(shard >= 0 && shard < SHARDS_MAX, 'a shard is one of at most 64')
+    assert(shard >= 0 && shard < SEATS_MAX, 'a seat is one of 128')
     Atomics.store(this.#shards, slot, shard)
   }
 

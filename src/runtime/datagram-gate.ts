@@ -1,7 +1,7 @@
 // The UDP side of the acceptor: owns the sockets in both directions, carries datagrams to the shards of their peers
 // through rings, and sends what comes back. Full ways drop and count: that is what UDP is for.
 import type { RemoteInfo, Socket } from 'node:dgram'
-import { threadOfShard } from '../lib/thread.ts'
+import { threadOfSeat } from '../lib/thread.ts'
 import { type Opened, openDatagramSockets } from '../net/listen.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { DATAGRAM_HEAD_BYTES_MAX, decodeRoute, encodeRoute, RECORD, routeBytes } from '../net/record.ts'
@@ -84,7 +84,7 @@ export class DatagramGate {
       this.#droppedIn.value++
       return
     }
-    const to = threadOfShard(shard)
+    const to = threadOfSeat(shard)
     const sent = mesh.send(to, 'data', RECORD.datagram, this.#head, headBytes, payload, 0, payload.length)
     if (!sent) this.#droppedIn.value++
   }

@@ -2,7 +2,7 @@
 // what is posted to them, and goes round those that do not.
 import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../lib/clock.ts'
-import { threadOfShard } from '../lib/thread.ts'
+import { threadOfSeat } from '../lib/thread.ts'
 import type { Handover } from '../net/handover.ts'
 import { add, FIGURE, type FigureTable, figureOf, serviceColumn } from '../observe/figure.ts'
 import type { SlotTable } from '../placement/slots.ts'
@@ -48,7 +48,7 @@ export class HandoverDesk {
     this.#options = options
     const counts = (): Float64Array => new Float64Array(Math.max(0, ...options.services) + 1)
     this.#lines = Array.from({ length: options.shardCount }, (_, shard) => ({
-      row: options.table.row(threadOfShard(shard)),
+      row: options.table.row(threadOfSeat(shard)),
       port: undefined,
       posted: counts(),
       acknowledged: counts(),
@@ -120,7 +120,7 @@ export class HandoverDesk {
       this.#countTaken(line)
       const owed = this.#look(shard, line)
       const stalled = clock.nowMs() - line.takenSinceMs > STALLED_MS
-      const alive = table.beats(threadOfShard(shard)) - line.beats >= STALLED_BEATS
+      const alive = table.beats(threadOfSeat(shard)) - line.beats >= STALLED_BEATS
       if (owed <= 0 || (stalled && alive)) lost += this.#settle(line)
     }
     return lost
@@ -145,7 +145,7 @@ export class HandoverDesk {
 
   #takes(shard: number): boolean {
     const line = this.#lines[shard]
-    if (line?.port === undefined || this.#options.table.state(threadOfShard(shard)) !== 'ready') return false
+    if (line?.port === undefined || this.#options.table.state(threadOfSeat(shard)) !== 'ready') return false
     const owed = this.#look(shard, line)
     if (owed <= 0) return true
     return owed < UNTAKEN_MAX && this.#options.clock.nowMs() - line.takenSinceMs <= STALLED_MS
@@ -160,7 +160,7 @@ export class HandoverDesk {
   /** Notes what the shard has taken; answers how many it owes. */
   #look(shard: number, line: ShardLine): number {
     const { table, clock } = this.#options
-    const thread = threadOfShard(shard)
+    const thread = threadOfSeat(shard)
     const taken = table.taken(thread)
     // A shard that owed nothing until now starts to owe now.
     if (taken !== line.taken || line.sequence === line.taken) {

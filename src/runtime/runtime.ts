@@ -6,7 +6,7 @@ import { shardCountOf } from '../config/automatic.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import { systemClock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { THREAD, threadLabel, threadOfShard } from '../lib/thread.ts'
+import { THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import { selfTest } from '../net/handoff.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
 import { type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
@@ -164,7 +164,7 @@ export class Runtime {
       this.#timer = setInterval(() => this.#onSecond(sampler), SAMPLE_MS)
       this.#admin = await this.#openAdmin()
       this.#refuseIfClosed()
-      const shards = Array.from({ length: this.#shardCount }, (_, shard) => threadOfShard(shard))
+      const shards = Array.from({ length: this.#shardCount }, (_, shard) => threadOfSeat(shard))
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
       this.#refuseIfClosed()
       this.#readiness = 'ready'
@@ -202,7 +202,7 @@ export class Runtime {
   /** Ends a shard's thread as a crash would; it is restarted. */
   restart(shard: number): ActionOutcome {
     if (shard < 0 || shard >= this.#shardCount) return 'unknown_shard'
-    this.#supervisor.restart(threadOfShard(shard))
+    this.#supervisor.restart(threadOfSeat(shard))
     return 'accepted'
   }
 
@@ -356,7 +356,7 @@ export class Runtime {
 
   #connect(shard: number, to: Remote<ShardControl>, from: Remote<AcceptorControl>): void {
     // A hung one may come back: until then the acceptor sees its state and goes round it.
-    const state = this.#table.state(threadOfShard(shard))
+    const state = this.#table.state(threadOfSeat(shard))
     if (state !== 'ready' && state !== 'hung') return
     const { port1, port2 } = new MessageChannel()
     const timeoutMs = this.#config.control.timeout
@@ -400,7 +400,7 @@ export class Runtime {
     yield { thread: THREAD.main, collect: () => this.#metrics.collect() }
     const { acceptor, shards }: Controls = { acceptor: this.#acceptor, shards: this.#shards }
     if (acceptor !== undefined) yield { thread: THREAD.acceptor, collect: () => acceptor.collect() }
-    for (const [shard, control] of shards) yield { thread: threadOfShard(shard), collect: () => control.collect() }
+    for (const [shard, control] of shards) yield { thread: threadOfSeat(shard), collect: () => control.collect() }
   }
 
   #openAdmin(): Promise<AdminServer> {
@@ -431,8 +431,8 @@ export class Runtime {
     sampler.sample()
     this.#status.sample()
     for (const [shard, control] of this.#shards) {
-      const row = this.#table.row(threadOfShard(shard))
-      if (this.#table.state(threadOfShard(shard)) !== 'ready') continue
+      const row = this.#table.row(threadOfSeat(shard))
+      if (this.#table.state(threadOfSeat(shard)) !== 'ready') continue
       const share = figureOf(row, FIGURE.heapUsedBytes) / figureOf(row, FIGURE.heapLimitBytes)
       if (this.#heapGuard.isOver(shard, share)) void this.#replace(shard, control, share)
     }
@@ -440,7 +440,7 @@ export class Runtime {
 
   /** Before V8 ends the whole process for the heap of one thread: that shard says good-bye and starts afresh. */
   async #replace(shard: number, control: Remote<ShardControl>, share: number): Promise<void> {
-    const thread = threadOfShard(shard)
+    const thread = threadOfSeat(shard)
     this.#table.setState(thread, 'draining')
     this.log.error('runtime.heap_full', { of: threadLabel(thread), share: Number(share.toFixed(3)) })
     const graceMs = REPLACE_GRACE_MS

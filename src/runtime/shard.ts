@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { AssertionError } from '../lib/assert.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { THREAD, threadOfShard } from '../lib/thread.ts'
+import { THREAD, threadOfSeat } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import { EventLoop } from '../net/event-loop.ts'
 import type { Handover } from '../net/handover.ts'
@@ -62,7 +62,7 @@ export class Shard implements ShardControl {
     const wheel = new TimerWheel({ clock, host, onError: (error) => this.#fatal(error) })
     const turn = metrics.histogram(FAMILIES.turn).cell({})
     const handlerErrors = log.limited('services.handler_failed', ERRORS_LOGGED_PER_SECOND)
-    const rows = Array.from({ length: data.shardCount }, (_, shard) => table.row(threadOfShard(shard)))
+    const rows = Array.from({ length: data.shardCount }, (_, shard) => table.row(threadOfSeat(shard)))
     this.#loop = new EventLoop({
       clock,
       wheel,
@@ -192,7 +192,7 @@ export class Shard implements ShardControl {
     this.#refHead.writeDoubleLE(ref.id, 0)
     this.#refHead[8] = isBinary ? 1 : 0
     const { mesh } = this.#base
-    return mesh.send(threadOfShard(ref.shard), 'data', RECORD.send, this.#refHead, 9, bytes, 0, bytes.byteLength)
+    return mesh.send(threadOfSeat(ref.shard), 'data', RECORD.send, this.#refHead, 9, bytes, 0, bytes.byteLength)
   }
 
   #closeAt(ref: ConnectionRef, code = 1000, reason = ''): boolean {
@@ -205,7 +205,7 @@ export class Shard implements ShardControl {
     this.#refHead.writeUInt16LE(code, 8)
     const { mesh } = this.#base
     // In the data lane: a close must not overtake what was sent before it.
-    return mesh.send(threadOfShard(ref.shard), 'data', RECORD.close, this.#refHead, 10, bytes, 0, bytes.length)
+    return mesh.send(threadOfSeat(ref.shard), 'data', RECORD.close, this.#refHead, 10, bytes, 0, bytes.length)
   }
 
   #onRecord(source: number, kind: number, record: Buffer): void {

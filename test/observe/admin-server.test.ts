@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { type TestContext, test } from 'node:test'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { PolyloopError } from '../../src/lib/errors.ts'
-import { THREAD, threadOfShard } from '../../src/lib/thread.ts'
+import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
 import {
   type ActionOutcome,
   type AdminServer,
@@ -43,7 +43,7 @@ async function subject(
   const clock = new ManualClock()
   const calls: string[] = []
   const lines: string[] = []
-  for (const thread of [THREAD.main, THREAD.acceptor, threadOfShard(0), threadOfShard(1)]) {
+  for (const thread of [THREAD.main, THREAD.acceptor, threadOfSeat(0), threadOfSeat(1)]) {
     table.begin(thread)
     table.setState(thread, 'ready')
   }
@@ -126,7 +126,7 @@ test('admin server: metrics come as text 0.0.4', async (context) => {
 
 test('admin server: health names services, shards and listeners, and says how bad it is', async (context) => {
   const { ask, table } = await subject(context)
-  countOpened(table.row(threadOfShard(1)), 0)
+  countOpened(table.row(threadOfSeat(1)), 0)
   const healthy = await ask('GET', '/health')
   assert.equal(healthy.status, 200)
   assert.deepEqual(JSON.parse(healthy.body), {
@@ -140,11 +140,11 @@ test('admin server: health names services, shards and listeners, and says how ba
     ],
     listeners: [{ service: 'echo', transport: 'tcp', host: '127.0.0.1', port: 8084 }],
   })
-  table.setState(threadOfShard(1), 'hung')
+  table.setState(threadOfSeat(1), 'hung')
   const degraded = await ask('GET', '/health')
   assert.equal(degraded.status, 200)
   assert.match(degraded.body, /^\{"status":"degraded",/)
-  table.setState(threadOfShard(0), 'dead')
+  table.setState(threadOfSeat(0), 'dead')
   const unhealthy = await ask('GET', '/health')
   assert.equal(unhealthy.status, 503)
   assert.match(unhealthy.body, /^\{"status":"unhealthy",/)

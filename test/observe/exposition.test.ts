@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Counter } from 'prom-client'
-import { THREAD, threadOfShard } from '../../src/lib/thread.ts'
+import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
 import { Exposition, type MetricSource } from '../../src/observe/exposition.ts'
 import { FAMILIES, METRIC_NAMES } from '../../src/observe/family.ts'
 import { add, countClosed, countOpened, FIGURE, FigureTable, serviceColumn } from '../../src/observe/figure.ts'
@@ -19,14 +19,14 @@ test('exposition: every family of the table is on the page of a runtime that has
 
 test('exposition: the figures of a thread become its series', async () => {
   const table = runningTable()
-  const row = table.row(threadOfShard(0))
+  const row = table.row(threadOfSeat(0))
   countOpened(row, 1)
   countOpened(row, 1)
   countClosed(row, 1, 'too_slow')
   add(row, FIGURE.bytesIn, 42)
   add(row, serviceColumn(0, 'messagesOut'), 3)
   add(table.row(THREAD.acceptor), serviceColumn(1, 'handoffsRerouted'), 5)
-  table.countRestart(threadOfShard(0))
+  table.countRestart(threadOfSeat(0))
   const page = parse(await exposition(table, []).text())
   assert.equal(page.value('polyloop_shard_connections', { shard: '0', service: 'chat' }), 1)
   assert.equal(page.value('polyloop_shard_connections', { shard: '0', service: 'echo' }), 0)
@@ -40,7 +40,7 @@ test('exposition: the figures of a thread become its series', async () => {
 
 test('exposition: a thread is up while it is ready or draining, and gone when retired', async () => {
   const table = FigureTable.allocate()
-  const thread = threadOfShard(3)
+  const thread = threadOfSeat(3)
   const up = async (): Promise<number | undefined> =>
     parse(await exposition(table, []).text()).value('polyloop_shard_up', { shard: '3' })
   table.begin(thread)
@@ -65,7 +65,7 @@ test('exposition: metrics of threads are merged under their shard label, histogr
       .histogram(FAMILIES.turn)
       .cell({})
       .observe(shard + 0.2)
-    return { thread: threadOfShard(shard), collect: () => metrics.collect() }
+    return { thread: threadOfSeat(shard), collect: () => metrics.collect() }
   })
   const page = parse(await exposition(table, sources).text())
   assert.equal(page.value('polyloop_shard_turn_seconds_bucket', { shard: '0', le: '0.25' }), 1)
@@ -84,7 +84,7 @@ test('exposition: user code cannot take the place of another shard, nor break th
     registers: [metrics.registry],
   })
   mine.inc({ shard: '0', text: 'a"} 1\nevil 2\\' })
-  const source = { thread: threadOfShard(1), collect: () => metrics.collect() }
+  const source = { thread: threadOfSeat(1), collect: () => metrics.collect() }
   const text = await exposition(runningTable(), [source]).text()
   const lines = text.split('\n').filter((line) => line.includes('user_things') || line.includes('evil'))
   assert.deepEqual(lines, [
@@ -96,19 +96,19 @@ test('exposition: user code cannot take the place of another shard, nor break th
 
 test('exposition: a hung thread and a failing one cost the page their metrics, not their figures', async () => {
   const table = runningTable()
-  table.setState(threadOfShard(0), 'hung')
-  add(table.row(threadOfShard(0)), FIGURE.bytesOut, 9)
+  table.setState(threadOfSeat(0), 'hung')
+  add(table.row(threadOfSeat(0)), FIGURE.bytesOut, 9)
   const hung = Promise.withResolvers<[]>()
   let asked = 0
   const sources: MetricSource[] = [
     {
-      thread: threadOfShard(0),
+      thread: threadOfSeat(0),
       collect: () => {
         asked++
         return hung.promise
       },
     },
-    { thread: threadOfShard(1), collect: () => Promise.reject(new Error('gone')) },
+    { thread: threadOfSeat(1), collect: () => Promise.reject(new Error('gone')) },
   ]
   const subject = exposition(table, sources, 20)
   const page = parse(await subject.text())
@@ -117,7 +117,7 @@ test('exposition: a hung thread and a failing one cost the page their metrics, n
   assert.equal(page.value('polyloop_shard_up', { shard: '1' }), 1)
   await subject.text()
   assert.equal(asked, 1, 'a thread that owes an answer is not asked again')
-  table.begin(threadOfShard(0))
+  table.begin(threadOfSeat(0))
   await subject.text()
   assert.equal(asked, 2, 'but its successor is')
   hung.resolve([])
@@ -160,7 +160,7 @@ test('exposition: every label value of a full page is from a closed set', async 
 
 function runningTable(): FigureTable {
   const table = FigureTable.allocate()
-  for (const thread of [THREAD.main, THREAD.acceptor, threadOfShard(0), threadOfShard(1)]) {
+  for (const thread of [THREAD.main, THREAD.acceptor, threadOfSeat(0), threadOfSeat(1)]) {
     table.begin(thread)
     table.setState(thread, 'ready')
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
-import { THREADS_MAX, threadOfShard } from '../../src/lib/thread.ts'
+import { THREADS_MAX, threadOfSeat } from '../../src/lib/thread.ts'
 import { CLOSE_REASONS, FAMILIES, REFUSE_REASONS } from '../../src/observe/family.ts'
 import {
   add,
@@ -79,7 +79,7 @@ test('figure: settling a dead thread balances the books and zeroes its gauges on
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(SERVICES_MAX - 1), fc.boolean()), { maxLength: 60 }), (events) => {
       const table = FigureTable.allocate()
-      const row = table.row(threadOfShard(0))
+      const row = table.row(threadOfSeat(0))
       let open = 0
       for (const [service, closes] of events) {
         countOpened(row, service)
@@ -88,13 +88,13 @@ test('figure: settling a dead thread balances the books and zeroes its gauges on
       }
       row[FIGURE.heapUsedBytes] = 5
       add(row, FIGURE.bytesIn, 7)
-      assert.equal(table.settle(threadOfShard(0)), open)
+      assert.equal(table.settle(threadOfSeat(0)), open)
       for (let service = 0; service < SERVICES_MAX; service++) assert.equal(openConnections(row, service), 0)
       const closed = CLOSE_REASONS.reduce((sum, reason) => sum + figureOf(row, closedColumn(reason)), 0)
       assert.equal(closed, events.length)
       assert.equal(figureOf(row, closedColumn('restart')), open)
       assert.deepEqual([row[FIGURE.heapUsedBytes], row[FIGURE.bytesIn]], [0, 7])
-      assert.equal(table.settle(threadOfShard(0)), 0, 'settling twice loses nothing twice')
+      assert.equal(table.settle(threadOfSeat(0)), 0, 'settling twice loses nothing twice')
     }),
   )
 })

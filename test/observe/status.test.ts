@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ManualClock } from '../../src/lib/clock.ts'
-import { THREAD, threadOfShard } from '../../src/lib/thread.ts'
+import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
 import { add, countClosed, countOpened, FIGURE, FigureTable, serviceColumn } from '../../src/observe/figure.ts'
 import type { RuntimeReport } from '../../src/observe/report.ts'
 import { Status } from '../../src/observe/status.ts'
@@ -29,12 +29,12 @@ function serviceOf(report: RuntimeReport, name: string): RuntimeReport['services
 test('status: a runtime without shards is unhealthy, with one of two up degraded, draining counts as up', () => {
   const { table, status } = subject()
   assert.equal(status.health().status, 'unhealthy')
-  table.begin(threadOfShard(0))
-  table.begin(threadOfShard(1))
+  table.begin(threadOfSeat(0))
+  table.begin(threadOfSeat(1))
   assert.equal(status.health().status, 'unhealthy', 'starting')
-  table.setState(threadOfShard(0), 'ready')
+  table.setState(threadOfSeat(0), 'ready')
   assert.equal(status.health().status, 'degraded')
-  table.setState(threadOfShard(1), 'draining')
+  table.setState(threadOfSeat(1), 'draining')
   assert.equal(status.health().status, 'healthy')
   table.begin(THREAD.acceptor)
   assert.deepEqual(
@@ -49,7 +49,7 @@ test('status: a runtime without shards is unhealthy, with one of two up degraded
 
 test('status: rates are those between the last two samples', () => {
   const { table, clock, status } = subject()
-  const thread = threadOfShard(0)
+  const thread = threadOfSeat(0)
   table.begin(thread)
   const row = table.row(thread)
   add(row, serviceColumn(1, 'messagesIn'), 100)
@@ -67,7 +67,7 @@ test('status: rates are those between the last two samples', () => {
 
 test('status: totals keep what a retired thread counted, its connections are settled', () => {
   const { table, status } = subject()
-  const thread = threadOfShard(5)
+  const thread = threadOfSeat(5)
   table.begin(thread)
   const row = table.row(thread)
   for (let i = 0; i < 3; i++) countOpened(row, 0)
@@ -83,10 +83,10 @@ test('status: totals keep what a retired thread counted, its connections are set
 test('status: the runtime report has the figures of shards and of other threads apart', () => {
   const { table, clock, status } = subject()
   table.begin(THREAD.main)
-  table.begin(threadOfShard(2))
-  table.setState(threadOfShard(2), 'hung')
-  table.countRestart(threadOfShard(2))
-  const row = table.row(threadOfShard(2))
+  table.begin(threadOfSeat(2))
+  table.setState(threadOfSeat(2), 'hung')
+  table.countRestart(threadOfSeat(2))
+  const row = table.row(threadOfSeat(2))
   row[FIGURE.utilization] = 0.5
   row[FIGURE.ringUsedBytes] = 64
   clock.advance(2500)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MessageChannel } from 'node:worker_threads'
 import { ManualClock } from '../../src/lib/clock.ts'
-import { THREAD, threadOfShard } from '../../src/lib/thread.ts'
+import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
 import type { Handover } from '../../src/net/handover.ts'
 import { countClosed, countOpened, FIGURE, FigureTable, figureOf, serviceColumn } from '../../src/observe/figure.ts'
 import { SlotTable } from '../../src/placement/slots.ts'
@@ -26,7 +26,7 @@ class Desk implements Disposable {
   }
 
   up(shard: number): void {
-    const thread = threadOfShard(shard)
+    const thread = threadOfSeat(shard)
     this.table.begin(thread)
     this.table.setState(thread, 'ready')
     this.row(shard)[FIGURE.heapLimitBytes] = 1000
@@ -37,7 +37,7 @@ class Desk implements Disposable {
   }
 
   row(shard: number): Float64Array {
-    return this.table.row(threadOfShard(shard))
+    return this.table.row(threadOfSeat(shard))
   }
 
   post(shard: number): void {
@@ -48,13 +48,13 @@ class Desk implements Disposable {
 
   /** What a shard does with a handover; `lost` of them never came. */
   take(shard: number, lost = 0): void {
-    const thread = threadOfShard(shard)
+    const thread = threadOfSeat(shard)
     countOpened(this.row(shard), 0)
     this.table.setTaken(thread, this.table.taken(thread) + 1 + lost)
   }
 
   beat(shard: number, beats: number): void {
-    for (let n = 0; n < beats; n++) this.table.beat(threadOfShard(shard))
+    for (let n = 0; n < beats; n++) this.table.beat(threadOfSeat(shard))
   }
 
   figure(name: 'handoffsOk' | 'handoffsFailed' | 'handoffsRerouted'): number {
@@ -78,7 +78,7 @@ test('handover desk: the slot table names the shard', () => {
 })
 
 for (const [why, spoil] of [
-  ['is not ready', (stage: Desk, shard: number) => stage.table.setState(threadOfShard(shard), 'hung')],
+  ['is not ready', (stage: Desk, shard: number) => stage.table.setState(threadOfSeat(shard), 'hung')],
   ['is gone', (stage: Desk, shard: number) => void stage.desk.shardDown(shard)],
   ['has little heap left', (stage: Desk, shard: number) => (stage.row(shard)[FIGURE.heapUsedBytes] = 900)],
 ] as const) {
@@ -128,7 +128,7 @@ test('handover desk: taken is ok, lost with its shard is failed, and neither cou
   for (let n = 0; n < 3; n++) stage.take(0)
   assert.equal(stage.desk.acknowledge(), 0)
   assert.equal(stage.figure('handoffsOk'), 3)
-  stage.table.settle(threadOfShard(0))
+  stage.table.settle(threadOfSeat(0))
   assert.equal(stage.desk.shardDown(0), 2)
   assert.equal(stage.figure('handoffsFailed'), 2)
   assert.equal(stage.figure('handoffsOk'), 3)
