@@ -2,6 +2,8 @@
 // and controls is handed in. [PROTOCOLS 7]
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { PolyloopError } from '../lib/errors.ts'
+import { SHARDS_MAX } from '../lib/thread.ts'
+import type { ActorsReport } from './actor-report.ts'
 import { type AccessRules, refusalOf } from './admin-access.ts'
 import { EXPOSITION_CONTENT_TYPE } from './exposition.ts'
 import { type ListenAddress, openHttpListeners } from './http-listener.ts'
@@ -10,14 +12,32 @@ import type { HealthReport, Readiness, RuntimeReport } from './report.ts'
 
 /** `accepted`: it will happen, and shows in the runtime report. `refused`: not in the present state. */
 export type ActionOutcome = 'accepted' | 'unknown_shard' | 'refused'
+/** An outcome, and why it is so. */
+export interface ActionAnswer {
+  readonly outcome: ActionOutcome
+  readonly reason?: string | undefined
+}
+type Answered = ActionOutcome | ActionAnswer | Promise<ActionOutcome | ActionAnswer>
+
+/** So many connections of a shard are to go to the shard `to`. */
+export interface MigrateOrder {
+  readonly connections: number
+  readonly to: number
+}
 
 export interface AdminView {
   health(): HealthReport
   readiness(): Readiness
   runtime(): RuntimeReport
   metrics(): Promise<string>
-  restart(shard: number): ActionOutcome | Promise<ActionOutcome>
-  drain(): ActionOutcome | Promise<ActionOutcome>
+  restart(shard: number): Answered
+  drain(): Answered
+  /** New threads with new code and configuration take over everything from the old ones. */
+  reload?(): Answered
+  /** The number of shards is to become `count`, 1 to SHARDS_MAX. */
+  shards?(count: number): Answered
+  migrate?(shard: number, order: MigrateOrder): Answered
+  actors?(): Promise<ActorsReport>
   /** A CPU profile of the shard, as the JSON of a .cpuprofile file; undefined if there is no such shard. */
   profile?(shard: number, seconds: number): Promise<string | undefined>
 }
@@ -62,6 +82,7 @@ export async function createAdminServer(options: AdminServerOptions): Promise<Ad
   guard(app, { hosts: options.allowedHosts, token: options.token }, log)
   addPages(app, view)
   addControls(app, view)
+  addMoves(app, view)
   app.setNotFoundHandler((request, reply) => {
     const methods = methodsOf(pathOf(request))
     if (methods.length === 0) return answer(reply, 404, { error: 'not found' })
@@ -120,6 +141,35 @@ function addPages(app: FastifyInstance, view: AdminView): void {
     return answer(reply, status === 'ready' ? 200 : 503, { status })
   })
   app.get('/api/v1/runtime', (_request, reply) => answer(reply, 200, view.runtime()))
+  const { actors } = view
+  if (actors !== undefined) {
+    app.get('/api/v1/actors', async (_request, reply) => answer(reply, 200, await actors.call(view)))
+  }
+}
+
+function addMoves(app: FastifyInstance, view: AdminView): void {
+  const { reload, shards, migrate } = view
+  if (reload !== undefined) {
+    app.post('/api/v1/reload', async (_request, reply) => outcome(reply, await reload.call(view)))
+  }
+  if (shards !== undefined) {
+    app.post('/api/v1/shards', async (request, reply) => {
+      const count = integerOf(request.body, 'count', 1, SHARDS_MAX)
+      if (count === undefined) return answer(reply, 400, { error: `count is 1 to ${SHARDS_MAX}` })
+      return outcome(reply, await shards.call(view, count))
+    })
+  }
+  if (migrate !== undefined) {
+    app.post('/api/v1/shards/:id/migrate', async (request: ShardRequest, reply) => {
+      const shard = shardOf(request)
+      const connections = integerOf(request.body, 'connections', 1, Number.MAX_SAFE_INTEGER)
+      const to = integerOf(request.body, 'to', 0, SHARDS_MAX - 1)
+      if (shard === undefined) return outcome(reply, 'unknown_shard')
+      if (connections === undefined) return answer(reply, 400, { error: 'connections is 1 or more' })
+      if (to === undefined || to === shard) return answer(reply, 400, { error: 'to is the number of another shard' })
+      return outcome(reply, await migrate.call(view, shard, { connections, to }))
+    })
+  }
 }
 
 function addControls(app: FastifyInstance, view: AdminView): void {
@@ -165,17 +215,26 @@ function shardOf(request: ShardRequest): number | undefined {
   return /^\d{1,3}$/.test(request.params.id) ? Number(request.params.id) : undefined
 }
 
+/** A member of the body, if it is an integer within the bounds. */
+function integerOf(body: unknown, name: string, min: number, max: number): number | undefined {
+  const value = (body as Body | null | undefined)?.[name]
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined
+}
+
 function secondsOf(request: FastifyRequest): number | undefined {
   const { seconds } = request.query as { readonly seconds?: unknown }
   const value = seconds === undefined ? PROFILE_SECONDS_DEFAULT : Number(seconds)
   return value >= 1 && value <= PROFILE_SECONDS_MAX ? value : undefined
 }
 
-function outcome(reply: FastifyReply, status: ActionOutcome): FastifyReply {
-  return answer(reply, STATUS_OF_OUTCOME[status], { status })
+function outcome(reply: FastifyReply, given: ActionOutcome | ActionAnswer): FastifyReply {
+  const { outcome: status, reason } = typeof given === 'string' ? { outcome: given, reason: undefined } : given
+  return answer(reply, STATUS_OF_OUTCOME[status], reason === undefined ? { status } : { status, reason })
 }
 
-function answer(reply: FastifyReply, status: number, body: Body | HealthReport | RuntimeReport): FastifyReply {
+type Report = HealthReport | RuntimeReport | ActorsReport
+
+function answer(reply: FastifyReply, status: number, body: Body | Report): FastifyReply {
   return reply.code(status).type('application/json; charset=utf-8').send(JSON.stringify(body))
 }
 

@@ -56,6 +56,9 @@ export const FIGURES = {
 } as const satisfies Record<string, FigureRow>
 export type FigureName = keyof typeof FIGURES
 
+/** Gauges behind them that reports show and Prometheus does not: it has them by kind, or as a histogram. */
+export const REPORT_FIGURES = ['actors', 'mailboxDepth', 'turnP99Seconds'] as const
+
 /** Figures of one service on one thread. Open connections are `opened - closed`: both only ever grow. */
 export const SERVICE_FIGURES = {
   opened: { family: 'netOpened' },
@@ -69,10 +72,10 @@ export const SERVICE_FIGURES = {
 export type ServiceFigureName = keyof typeof SERVICE_FIGURES
 
 /** Columns of the scalar figures: `add(row, FIGURE.bytesIn, n)`. */
-export const FIGURE = columnsOf(FIGURES)
+export const FIGURE = indexed([...(Object.keys(FIGURES) as FigureName[]), ...REPORT_FIGURES], 0)
 const SERVICE_FIGURE = columnsOf(SERVICE_FIGURES)
 
-const CLOSED_START = Object.keys(FIGURES).length
+const CLOSED_START = Object.keys(FIGURE).length
 const REFUSED_START = CLOSED_START + CLOSE_REASONS.length
 const SERVICES_START = REFUSED_START + REFUSE_REASONS.length
 const SERVICE_COLUMNS = Object.keys(SERVICE_FIGURES).length
@@ -90,7 +93,7 @@ const TABLE_BYTES = ROWS_START_BYTES + THREADS_MAX * ROW_COLUMNS * 8
 
 /** Changes with every column: code with another layout must not touch the memory. */
 export const FIGURE_LAYOUT = layoutOf([
-  ...Object.keys(FIGURES),
+  ...Object.keys(FIGURE),
   ...CLOSE_REASONS,
   ...REFUSE_REASONS,
   ...Object.keys(SERVICE_FIGURES),
@@ -213,6 +216,7 @@ export class FigureTable {
     for (const name of Object.keys(FIGURES) as FigureName[]) {
       if (FAMILIES[FIGURES[name].family].type === 'gauge') row[FIGURE[name]] = 0
     }
+    for (const name of REPORT_FIGURES) row[FIGURE[name]] = 0
     return lost
   }
 

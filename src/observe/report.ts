@@ -40,6 +40,9 @@ export interface ThreadReport {
   readonly unsent_bytes: number
   readonly messages_in: number
   readonly messages_out: number
+  /** Over the last sampling interval. */
+  readonly messages_in_per_second: number
+  readonly messages_out_per_second: number
   readonly ring_records_in: number
   readonly ring_records_out: number
   readonly ring_full: number
@@ -50,6 +53,44 @@ export interface ThreadReport {
   readonly timers_scheduled: number
   readonly timers_fired: number
   readonly timers_late: number
+}
+
+/** One seat of a shard: while a reload moves it, a shard has two. */
+export interface ShardReport extends ThreadReport {
+  /** The shard's number. */
+  readonly id: number
+  readonly seat: number
+  /** Active actors, and the messages in the fullest of their mailboxes. */
+  readonly actors: number
+  readonly mailbox_depth: number
+  /** Turns of the event loop in the last second. */
+  readonly turn_p99_seconds: number
+}
+
+/** What is being moved between shards, or was last. Counts are of connections; times in milliseconds since 1970. */
+export interface MigrationReport {
+  /** `lingering`: all has moved that can; the rest stays on its old shard until it ends or the grace is over. */
+  readonly state: 'idle' | 'moving' | 'lingering'
+  readonly kind: 'reload' | 'shards' | 'rebalance' | 'replace' | null
+  readonly moved: number
+  readonly remaining: number
+  readonly lingering: number
+  readonly failed: number
+  readonly started_ms: number | null
+  readonly finished_ms: number | null
+  /** Why it ended before its time. */
+  readonly error?: string
+}
+
+export const NO_MIGRATION: MigrationReport = {
+  state: 'idle',
+  kind: null,
+  moved: 0,
+  remaining: 0,
+  lingering: 0,
+  failed: 0,
+  started_ms: null,
+  finished_ms: null,
 }
 
 export interface ServiceReport {
@@ -76,9 +117,11 @@ export interface RuntimeReport {
   readonly time_ms: number
   readonly uptime_seconds: number
   readonly readiness: Readiness
-  readonly shards: readonly (ThreadReport & { readonly id: number })[]
+  /** By number, then by seat. */
+  readonly shards: readonly ShardReport[]
   /** main, acceptor, bridge, store: those that run. */
   readonly threads: readonly ThreadReport[]
   readonly services: readonly ServiceReport[]
   readonly listeners: readonly ListenerReport[]
+  readonly migration: MigrationReport
 }

@@ -1,6 +1,6 @@
 // Reads the figure table into reports. Needs no answer from any thread, so it works while they hang.
 import type { Clock } from '../lib/clock.ts'
-import { THREAD, threadLabel } from '../lib/thread.ts'
+import { seatOfThread, shardOfSeat, THREAD, THREADS_MAX, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import {
   FIGURE,
   type FigureTable,
@@ -10,15 +10,18 @@ import {
   type ServiceFigureName,
   serviceColumn,
 } from './figure.ts'
-import type {
-  HealthReport,
-  HealthStatus,
-  ListenerReport,
-  Readiness,
-  RuntimeReport,
-  ServiceReport,
-  ShardState,
-  ThreadReport,
+import {
+  type HealthReport,
+  type HealthStatus,
+  type ListenerReport,
+  type MigrationReport,
+  NO_MIGRATION,
+  type Readiness,
+  type RuntimeReport,
+  type ServiceReport,
+  type ShardReport,
+  type ShardState,
+  type ThreadReport,
 } from './report.ts'
 
 export interface StatusOptions {
@@ -32,6 +35,8 @@ export interface StatusOptions {
   readonly readiness: () => Readiness
   /** The listeners that are open. */
   readonly listeners: () => readonly ListenerReport[]
+  /** Default: nothing ever moves. */
+  readonly migration?: () => MigrationReport
 }
 
 type ServiceTotals = Readonly<Record<ServiceFigureName, number>>
@@ -39,6 +44,8 @@ type ServiceTotals = Readonly<Record<ServiceFigureName, number>>
 interface Sample {
   readonly atMs: number
   readonly totals: readonly ServiceTotals[]
+  /** Messages of each thread, in and out by turns. */
+  readonly messages: Float64Array
 }
 
 export class Status {
@@ -62,7 +69,7 @@ export class Status {
 
   health(): HealthReport {
     const { services, version, listeners } = this.#options
-    const shards = this.#shards()
+    const shards = healthOf(this.#shards())
     const up = shards.filter(({ state }) => isUp(state)).length
     const status: HealthStatus = up === 0 ? 'unhealthy' : up < shards.length ? 'degraded' : 'healthy'
     const totals = this.#takeSample().totals
@@ -73,13 +80,13 @@ export class Status {
       services: Object.fromEntries(
         this.#running(services.map((name, service) => [name, { status, connections: openOf(totals[service]) }])),
       ),
-      shards: shards.map(({ id, state, connections }) => ({ id, state, connections })),
+      shards,
       listeners: listeners(),
     }
   }
 
   runtime(): RuntimeReport {
-    const { table, services, version, clock, readiness, listeners } = this.#options
+    const { table, services, version, clock, readiness, listeners, migration } = this.#options
     const others = table.threads().filter((thread) => thread < THREAD.firstShard)
     const { totals } = this.#takeSample()
     return {
@@ -92,12 +99,28 @@ export class Status {
       threads: others.map((thread) => this.#thread(thread)),
       services: this.#running(services.map((name, service) => this.#service(name, service, totals[service]))),
       listeners: listeners(),
+      migration: migration?.() ?? NO_MIGRATION,
     }
   }
 
-  #shards(): (ThreadReport & { id: number })[] {
-    const shards = this.#options.table.threads().filter((thread) => thread >= THREAD.firstShard)
-    return shards.map((thread) => ({ id: thread - THREAD.firstShard, ...this.#thread(thread) }))
+  #shards(): ShardReport[] {
+    const { table } = this.#options
+    const seats = table.threads().map(seatOfThread)
+    const shards = seats.filter((seat) => seat >= 0).map((seat) => this.#shard(seat))
+    return shards.sort((a, b) => a.id - b.id || a.seat - b.seat)
+  }
+
+  #shard(seat: number): ShardReport {
+    const thread = threadOfSeat(seat)
+    const row = this.#options.table.row(thread)
+    return {
+      id: shardOfSeat(seat),
+      seat,
+      ...this.#thread(thread),
+      actors: figureOf(row, FIGURE.actors),
+      mailbox_depth: figureOf(row, FIGURE.mailboxDepth),
+      turn_p99_seconds: figureOf(row, FIGURE.turnP99Seconds),
+    }
   }
 
   #thread(thread: number): ThreadReport {
@@ -105,13 +128,7 @@ export class Status {
     const row = table.row(thread)
     const state = table.state(thread)
     let connections = 0
-    let messagesIn = 0
-    let messagesOut = 0
-    for (const service of services.keys()) {
-      connections += openConnections(row, service)
-      messagesIn += figureOf(row, serviceColumn(service, 'messagesIn'))
-      messagesOut += figureOf(row, serviceColumn(service, 'messagesOut'))
-    }
+    for (const service of services.keys()) connections += openConnections(row, service)
     return {
       name: threadLabel(thread),
       // A thread retired between the listing and now.
@@ -126,8 +143,10 @@ export class Status {
       bytes_in: figureOf(row, FIGURE.bytesIn),
       bytes_out: figureOf(row, FIGURE.bytesOut),
       unsent_bytes: figureOf(row, FIGURE.unsentBytes),
-      messages_in: messagesIn,
-      messages_out: messagesOut,
+      messages_in: messagesOf(row, services.length, 'messagesIn'),
+      messages_out: messagesOf(row, services.length, 'messagesOut'),
+      messages_in_per_second: this.#rate(({ messages }) => messages[2 * thread]),
+      messages_out_per_second: this.#rate(({ messages }) => messages[2 * thread + 1]),
       ring_records_in: figureOf(row, FIGURE.ringRecordsIn),
       ring_records_out: figureOf(row, FIGURE.ringRecordsOut),
       ring_full: figureOf(row, FIGURE.ringFull),
@@ -142,11 +161,7 @@ export class Status {
   }
 
   #service(name: string, service: number, totals: ServiceTotals | undefined): ServiceReport {
-    const newer = this.#newer.totals[service]
-    const older = this.#older.totals[service]
-    const seconds = (this.#newer.atMs - this.#older.atMs) / 1000
-    const rate = (figure: ServiceFigureName): number =>
-      seconds <= 0 ? 0 : ((newer?.[figure] ?? 0) - (older?.[figure] ?? 0)) / seconds
+    const rate = (figure: ServiceFigureName): number => this.#rate((sample) => sample.totals[service]?.[figure])
     return {
       name,
       connections: openOf(totals),
@@ -162,10 +177,21 @@ export class Status {
     }
   }
 
+  #rate(totalOf: (sample: Sample) => number | undefined): number {
+    const seconds = (this.#newer.atMs - this.#older.atMs) / 1000
+    return seconds <= 0 ? 0 : ((totalOf(this.#newer) ?? 0) - (totalOf(this.#older) ?? 0)) / seconds
+  }
+
   // Rows of retired threads count too: totals must never go down.
   #takeSample(): Sample {
     const { table, services, clock } = this.#options
-    const rows = table.everStarted().map((thread) => table.row(thread))
+    const messages = new Float64Array(2 * THREADS_MAX)
+    const rows = table.everStarted().map((thread) => {
+      const row = table.row(thread)
+      messages[2 * thread] = messagesOf(row, services.length, 'messagesIn')
+      messages[2 * thread + 1] = messagesOf(row, services.length, 'messagesOut')
+      return row
+    })
     const totals = services.map((_, service) => {
       const sums: Record<ServiceFigureName, number> = { ...ZERO }
       for (const row of rows) {
@@ -173,7 +199,7 @@ export class Status {
       }
       return sums
     })
-    return { atMs: clock.nowMs(), totals }
+    return { atMs: clock.nowMs(), totals, messages }
   }
 
   #running<T>(ofServices: readonly T[]): T[] {
@@ -200,6 +226,30 @@ const SUMMED = (Object.keys(SERVICE_FIGURES) as ServiceFigureName[]).reverse()
 
 function openOf(totals: ServiceTotals | undefined): number {
   return totals === undefined ? 0 : totals.opened - totals.closed
+}
+
+function messagesOf(row: Float64Array, services: number, figure: 'messagesIn' | 'messagesOut'): number {
+  let sum = 0
+  for (let service = 0; service < services; service++) sum += figureOf(row, serviceColumn(service, figure))
+  return sum
+}
+
+// The best first: a shard is as well as the better of its two seats, whatever becomes of the other during a reload.
+const BEST_FIRST: readonly ShardState[] = ['ready', 'draining', 'hung', 'starting', 'dead']
+
+/** `shards`: by number. */
+function healthOf(shards: readonly ShardReport[]): HealthReport['shards'] {
+  const merged: { id: number; state: ShardState; connections: number }[] = []
+  for (const { id, state, connections } of shards) {
+    const last = merged.at(-1)
+    if (last?.id !== id) {
+      merged.push({ id, state, connections })
+      continue
+    }
+    last.connections += connections
+    if (BEST_FIRST.indexOf(state) < BEST_FIRST.indexOf(last.state)) last.state = state
+  }
+  return merged
 }
 
 function isUp(state: ShardState): boolean {

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { PolyloopError } from '../../src/lib/errors.ts'
 import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
+import { NO_ACTORS } from '../../src/observe/actor-report.ts'
 import {
   type ActionOutcome,
   type AdminServer,
@@ -198,6 +199,71 @@ test('admin server: controls reach the view, and its outcome is the status', asy
   assert.equal((await ask('POST', '/api/v1/shards/-1/restart', JSON_TYPE)).status, 404)
   assert.equal((await ask('POST', '/api/v1/drain', JSON_TYPE)).status, 409)
   assert.deepEqual(calls, ['restart 1', 'restart 0', 'restart 9'])
+})
+
+test('admin server: moves reach the view with their numbers, and a refusal says why', async (context) => {
+  const asked: unknown[] = []
+  const { ask } = await subject(context, {
+    view: {
+      reload: () => ({ outcome: 'refused', reason: 'restart needed: the layout changed' }),
+      shards: (count) => {
+        asked.push(count)
+        return 'accepted'
+      },
+      migrate: (shard, order) => {
+        asked.push([shard, order])
+        return Promise.resolve(order.to === 1 ? 'accepted' : { outcome: 'unknown_shard' })
+      },
+    },
+  })
+  const reload = await ask('POST', '/api/v1/reload', JSON_TYPE)
+  assert.deepEqual(
+    [reload.status, reload.body],
+    [409, '{"status":"refused","reason":"restart needed: the layout changed"}'],
+  )
+  const shards = await ask('POST', '/api/v1/shards', JSON_TYPE, '{"count":64}')
+  assert.deepEqual([shards.status, shards.body], [202, '{"status":"accepted"}'])
+  const path = '/api/v1/shards/0/migrate'
+  assert.equal((await ask('POST', path, JSON_TYPE, '{"connections":5,"to":1}')).status, 202)
+  assert.equal((await ask('POST', path, JSON_TYPE, '{"connections":5,"to":9}')).status, 404)
+  assert.deepEqual(asked, [64, [0, { connections: 5, to: 1 }], [0, { connections: 5, to: 9 }]])
+})
+
+test('admin server: a move that makes no sense is 400 and reaches nobody', async (context) => {
+  const asked: unknown[] = []
+  const note = (...given: unknown[]): 'accepted' => {
+    asked.push(given)
+    return 'accepted'
+  }
+  const { ask } = await subject(context, { view: { shards: note, migrate: note } })
+  for (const body of ['', '{}', '[]', 'null', '4', ...[0, 65, 1.5, -1, '"4"', 'null'].map((n) => `{"count":${n}}`)]) {
+    const { status, body: text } = await ask('POST', '/api/v1/shards', JSON_TYPE, body)
+    assert.deepEqual([status, text], [400, '{"error":"count is 1 to 64"}'], body)
+  }
+  for (const [connections, to] of [
+    [0, 1],
+    [-1, 1],
+    [1.5, 1],
+    ['"5"', 1],
+    [null, 1],
+    [5, 0],
+    [5, -1],
+    [5, 64],
+    [5, 0.5],
+    [5, '"1"'],
+    [5, null],
+  ]) {
+    const body = `{"connections":${connections},"to":${to}}`
+    assert.equal((await ask('POST', '/api/v1/shards/0/migrate', JSON_TYPE, body)).status, 400, body)
+  }
+  assert.equal((await ask('POST', '/api/v1/shards/x/migrate', JSON_TYPE, '{"connections":5,"to":1}')).status, 404)
+  assert.deepEqual(asked, [])
+})
+
+test('admin server: actors come as the view has them', async (context) => {
+  const { ask } = await subject(context, { view: { actors: () => Promise.resolve(NO_ACTORS) } })
+  const { status, body } = await ask('GET', '/api/v1/actors')
+  assert.deepEqual([status, JSON.parse(body)], [200, NO_ACTORS])
 })
 
 test('admin server: a refused request does nothing, and is logged without its secrets', async (context) => {

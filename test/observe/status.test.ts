@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
 import { add, countClosed, countOpened, FIGURE, FigureTable, serviceColumn } from '../../src/observe/figure.ts'
-import type { RuntimeReport } from '../../src/observe/report.ts'
+import { type MigrationReport, NO_MIGRATION, type RuntimeReport } from '../../src/observe/report.ts'
 import { Status } from '../../src/observe/status.ts'
 
 function subject(): { table: FigureTable; clock: ManualClock; status: Status } {
@@ -18,6 +18,12 @@ function subject(): { table: FigureTable; clock: ManualClock; status: Status } {
     listeners: () => [],
   })
   return { table, clock, status }
+}
+
+function shardOf(report: RuntimeReport, seat: number): RuntimeReport['shards'][number] {
+  const found = report.shards.find((shard) => shard.seat === seat)
+  assert.ok(found !== undefined)
+  return found
 }
 
 function serviceOf(report: RuntimeReport, name: string): RuntimeReport['services'][number] {
@@ -103,4 +109,58 @@ test('status: the runtime report has the figures of shards and of other threads 
     [id, name, state, generation, restarts, eventloop_utilization, ring_used_bytes],
     [2, '2', 'hung', 1, 1, 0.5, 64],
   )
+})
+
+test('status: the rates of a shard are its own, and gauges of its actors and turns are passed on', () => {
+  const { table, clock, status } = subject()
+  for (const seat of [0, 1]) table.begin(threadOfSeat(seat))
+  const row = table.row(threadOfSeat(1))
+  add(row, serviceColumn(0, 'messagesIn'), 10)
+  add(row, serviceColumn(1, 'messagesIn'), 20)
+  add(row, serviceColumn(1, 'messagesOut'), 6)
+  row[FIGURE.actors] = 7
+  row[FIGURE.mailboxDepth] = 3
+  row[FIGURE.turnP99Seconds] = 0.002
+  clock.advance(2000)
+  status.sample()
+  const report = status.runtime()
+  const { messages_in_per_second, messages_out_per_second, ...shard } = shardOf(report, 1)
+  assert.deepEqual([messages_in_per_second, messages_out_per_second], [15, 3])
+  assert.deepEqual([shard.actors, shard.mailbox_depth, shard.turn_p99_seconds], [7, 3, 0.002])
+  assert.equal(shardOf(report, 0).messages_in_per_second, 0)
+  table.settle(threadOfSeat(1))
+  assert.deepEqual([shardOf(status.runtime(), 1).actors, shardOf(status.runtime(), 1).messages_in], [0, 30])
+})
+
+test('status: during a reload a shard has two seats in the report and one line in health', () => {
+  const { table, status } = subject()
+  for (const seat of [1, 0, 64]) table.begin(threadOfSeat(seat))
+  for (const seat of [0, 1]) table.setState(threadOfSeat(seat), 'ready')
+  countOpened(table.row(threadOfSeat(0)), 0)
+  countOpened(table.row(threadOfSeat(64)), 0)
+  const seats = status.runtime().shards.map(({ id, seat, name, state }) => [id, seat, name, state])
+  assert.deepEqual(seats, [
+    [0, 0, '0', 'ready'],
+    [0, 64, '0', 'starting'],
+    [1, 1, '1', 'ready'],
+  ])
+  const lines = (): unknown => status.health().shards.map(({ id, state, connections }) => [id, state, connections])
+  assert.deepEqual(lines(), [
+    [0, 'ready', 2],
+    [1, 'ready', 0],
+  ])
+  assert.equal(status.health().status, 'healthy', 'a successor that starts is no shard that is down')
+  table.setState(threadOfSeat(0), 'dead')
+  assert.deepEqual([status.health().status, status.health().shards[0]?.state], ['degraded', 'starting'])
+})
+
+test('status: the migration is what its provider says, and idle without one', () => {
+  const { table, clock, status } = subject()
+  assert.deepEqual([status.runtime().migration.state, status.runtime().migration.kind], ['idle', null])
+  const migration: MigrationReport = { ...NO_MIGRATION, state: 'moving', kind: 'reload', moved: 3, remaining: 4 }
+  const moving = new Status({
+    ...{ table, clock, services: [], version: '1', readiness: () => 'ready' as const, listeners: () => [] },
+    migration: () => migration,
+  })
+  assert.deepEqual(moving.runtime().migration, migration)
 })
