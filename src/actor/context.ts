@@ -1,0 +1,128 @@
+// What a handler may do beside changing its state: the third parameter of every handler. One per active actor; what is
+// of the message at hand is only right until the handler's result is there.
+
+import type { Clock } from '../lib/clock.ts'
+import { parseDuration } from '../lib/units.ts'
+import type { ConnectionRef } from '../net/connection-ref.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { Activation } from './activation.ts'
+import { type ActorRef, type ActorSender, refTo } from './actor-ref.ts'
+import type { ActorDefinition, Handlers } from './definition.ts'
+import type { Runner } from './runner.ts'
+
+/** What an actor's shard does for it. */
+export interface ActorServices {
+  readonly clock: Clock
+  readonly log: Logger
+  /** Sends to a connection on any shard. False: it is gone as far as is known here, or the way there is full. */
+  send(connection: ConnectionRef, payload: Uint8Array | string, isBinary?: boolean): boolean
+  close(connection: ConnectionRef, code?: number, reason?: string): boolean
+  /** Publishes to a topic `kind.id`. False: refused, the way there is full. */
+  publish(topic: string, message: unknown): boolean
+  /** Runs the exported function `task` of `module` in the pool for CPU-bound work. */
+  offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
+}
+
+export interface ActorContext extends ActorServices {
+  readonly kind: string
+  readonly id: string
+  /** When the asker stops waiting, on `clock.nowMs()`; undefined for a tell. */
+  readonly deadlineMs: number | undefined
+  actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H>
+  /**
+   * Sends `method` to this actor after `delay` (milliseconds or a duration), once, or with `every` again and again. A
+   * timer of the same name is replaced. Timers keep the actor active and move along with it; a failure ends them.
+   */
+  after(name: string, delay: number | string, method: string, argument?: unknown): void
+  every(name: string, period: number | string, method: string, argument?: unknown): void
+  /** True if there was one. */
+  cancel(name: string): boolean
+  /** Passivates the actor after this message; its next message creates it anew. */
+  stop(): void
+}
+
+class BoundContext implements ActorContext {
+  readonly #activation: Activation
+  readonly #sender: ActorSender
+  readonly #runner: Runner
+  readonly #services: ActorServices
+
+  constructor(activation: Activation, sender: ActorSender, runner: Runner, services: ActorServices) {
+    this.#activation = activation
+    this.#sender = sender
+    this.#runner = runner
+    this.#services = services
+  }
+
+  get kind(): string {
+    return this.#activation.address.kind
+  }
+
+  get id(): string {
+    return this.#activation.address.id
+  }
+
+  get clock(): Clock {
+    return this.#services.clock
+  }
+
+  get log(): Logger {
+    return this.#services.log
+  }
+
+  get deadlineMs(): number | undefined {
+    return this.#activation.current?.deadlineMs || undefined
+  }
+
+  actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H> {
+    return refTo(this.#sender, definition, id, this.#activation)
+  }
+
+  send(connection: ConnectionRef, payload: Uint8Array | string, isBinary?: boolean): boolean {
+    return this.#services.send(connection, payload, isBinary)
+  }
+
+  close(connection: ConnectionRef, code?: number, reason?: string): boolean {
+    return this.#services.close(connection, code, reason)
+  }
+
+  publish(topic: string, message: unknown): boolean {
+    return this.#services.publish(topic, message)
+  }
+
+  offload(module: string | URL, task: string, argument: unknown): Promise<unknown> {
+    return this.#services.offload(module, task, argument)
+  }
+
+  after(name: string, delay: number | string, method: string, argument?: unknown): void {
+    this.#runner.setTimer(this.#activation, name, millisecondsOf(delay), 0, method, argument)
+  }
+
+  every(name: string, period: number | string, method: string, argument?: unknown): void {
+    const periodMs = Math.max(1, millisecondsOf(period))
+    this.#runner.setTimer(this.#activation, name, periodMs, periodMs, method, argument)
+  }
+
+  cancel(name: string): boolean {
+    return this.#runner.cancelTimer(this.#activation, name)
+  }
+
+  stop(): void {
+    this.#activation.stopping = true
+  }
+}
+
+export function contextOf(
+  activation: Activation,
+  sender: ActorSender,
+  runner: Runner,
+  services: ActorServices,
+): ActorContext {
+  return new BoundContext(activation, sender, runner, services)
+}
+
+function millisecondsOf(duration: number | string): number {
+  const ms = typeof duration === 'number' ? duration : parseDuration(duration)
+  if (ms === undefined || !(ms >= 0)) throw new RangeError(`${duration} is no duration`)
+  return ms
+}

@@ -1,0 +1,429 @@
+// The actors of one thread: finds or wakes the one a message is for, and carries questions and answers. On a thread
+// that owns no slots (main) it only sends. Knows threads as numbers and rings as functions.
+import type { Clock } from '../lib/clock.ts'
+import { type ErrorCode, PolyloopError } from '../lib/errors.ts'
+import type { DeadReason } from '../observe/family.ts'
+import type { LimitedLogger, Logger } from '../observe/logger.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
+import { Activation, type Message } from './activation.ts'
+import { ActorMigration } from './actor-migration.ts'
+import type { ActorSender } from './actor-ref.ts'
+import { type Address, addressOf } from './address.ts'
+import { AskTable } from './ask-table.ts'
+import { copyOf, decodeValue, encodeValue, errorData, errorOf } from './codec.ts'
+import { type ActorServices, contextOf } from './context.ts'
+import { Directory } from './directory.ts'
+import type { FailureLimits } from './failure-policy.ts'
+import type { ActorKind } from './kind.ts'
+import {
+  decodeMessage,
+  encodeHead,
+  HEAD_BYTES_MAX,
+  keyEnd,
+  keyStart,
+  namesOf,
+  type Question,
+} from './message-record.ts'
+import { ACTOR_RECORD, AT, CHAIN_MAX, methodNumber, REPLY_HEAD_BYTES } from './record.ts'
+import type { Router, Send } from './router.ts'
+import { nameOf, Runner } from './runner.ts'
+
+export interface SystemLimits extends FailureLimits {
+  readonly mailboxMax: number
+  readonly askTimeoutMs: number
+  readonly asksMax: number
+  readonly serialiseLocal: boolean
+  /** `ring.messageMax`. */
+  readonly messageBytesMax: number
+  /** How long a move waits for a handler. */
+  readonly handlerGraceMs: number
+}
+
+export interface ActorSystemOptions {
+  readonly self: number
+  readonly generation: number
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly router: Pick<Router, 'route' | 'isHome' | 'emptied'>
+  readonly kinds: ReadonlyMap<string, ActorKind>
+  readonly limits: SystemLimits
+  readonly log: Logger
+  readonly services: ActorServices
+  /** Answers go to the thread that asked, in the lane that requests never fill. */
+  readonly toAsker: (thread: number, ...message: Parameters<Send>) => boolean
+  readonly deadLetter: (reason: DeadReason) => void
+  readonly soon?: (run: () => void) => void
+  readonly later?: (run: () => void) => void
+}
+
+const LOGGED_PER_SECOND = 5
+const NOBODY: readonly number[] = []
+const HEAP_FULL = 'heap_full'
+
+export class ActorSystem implements ActorSender {
+  /** Set by the heap guard: no new actors. */
+  refusing = false
+  readonly #options: ActorSystemOptions
+  readonly #asks: AskTable
+  readonly #runner: Runner
+  readonly #directory = new Directory()
+  readonly #head = Buffer.alloc(HEAD_BYTES_MAX)
+  readonly #replyHead = Buffer.alloc(REPLY_HEAD_BYTES)
+  readonly #migration: ActorMigration
+  readonly #deadLogged: LimitedLogger
+
+  constructor(options: ActorSystemOptions) {
+    const { clock, wheel, limits, log } = options
+    this.#options = options
+    this.#asks = new AskTable(wheel, limits.asksMax, options.generation)
+    this.#deadLogged = log.limited('actor.dead_letter', LOGGED_PER_SECOND)
+    this.#runner = new Runner({
+      clock,
+      wheel,
+      limits,
+      mailboxMax: limits.mailboxMax,
+      failed: log.limited('actor.failed', LOGGED_PER_SECOND),
+      soon: options.soon ?? queueMicrotask,
+      later: options.later ?? setImmediate,
+      reply: (message, value) => this.#reply(message, value),
+      replyError: (message, error) => this.#replyError(message, error),
+      dead: (reason, activation) => this.#dead(reason, nameOf(activation), activation.kind),
+      gone: (activation) => this.#gone(activation),
+      canLeave: (activation) => this.#migration.depart(activation),
+    })
+    this.#migration = new ActorMigration({
+      wheel,
+      handlerGraceMs: limits.handlerGraceMs,
+      mailboxMax: limits.mailboxMax,
+      kinds: options.kinds,
+      failed: log.limited('actor.move_failed', LOGGED_PER_SECOND),
+      directory: this.#directory,
+      runner: this.#runner,
+      create: (kind, address) => this.#create(kind, address),
+      gone: (activation) => this.#gone(activation),
+      deliver: (kind, source, record) => this.deliver(kind, source, record),
+      refuse: (actor, kind, message, reason) => {
+        this.#dead(reason, actor, kind)
+        this.#replyError(message, new PolyloopError('ACTOR_UNREACHABLE', { actor }))
+      },
+      emptied: (moveId) => options.router.emptied(moveId),
+    })
+  }
+
+  // ---- sending ----------------------------------------------------------------------------------------------------
+
+  tell(address: Address, method: string, argument: unknown): boolean {
+    return this.#send(address, methodNumber(method), argument, undefined) === undefined
+  }
+
+  ask(
+    address: Address,
+    method: string,
+    argument: unknown,
+    timeoutMs: number | undefined,
+    asker: Activation | undefined,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const { clock, limits } = this.#options
+      const actor = `${address.kind}/${address.id}`
+      const nowMs = clock.nowMs()
+      const current = asker?.current
+      // A deadline travels: nobody works for an asker that has given up.
+      const ownMs = nowMs + (timeoutMs ?? limits.askTimeoutMs)
+      const deadlineMs = current === undefined || current.deadlineMs === 0 ? ownMs : Math.min(ownMs, current.deadlineMs)
+      if (deadlineMs <= nowMs) {
+        reject(new PolyloopError('ASK_TIMEOUT', { actor, method }))
+        return
+      }
+      const chain = asker === undefined ? NOBODY : chainOf(asker, current)
+      if (waitsFor(chain, address)) {
+        reject(new PolyloopError('ACTOR_CYCLE', { actor, method, asker: asker && nameOf(asker) }))
+        return
+      }
+      const index = this.#asks.open(deadlineMs - nowMs, actor, method, resolve, reject)
+      if (index < 0) {
+        reject(new PolyloopError('ASKS_TOO_MANY', { actor, method, max: limits.asksMax }))
+        return
+      }
+      const sequence = this.#asks.sequenceOf(index)
+      let refused: ErrorCode | undefined
+      try {
+        refused = this.#send(address, methodNumber(method), argument, { index, sequence, deadlineMs, chain })
+      } catch (error) {
+        this.#asks.reject(index, sequence, error as PolyloopError)
+        return
+      }
+      if (refused !== undefined) this.#asks.reject(index, sequence, new PolyloopError(refused, { actor, method }))
+    })
+  }
+
+  /** Undefined: it is on its way. */
+  #send(address: Address, method: number, argument: unknown, question: Question | undefined): ErrorCode | undefined {
+    const { router, limits } = this.#options
+    if (router.isHome(address.slot)) return this.#sendHere(address, method, argument, question)
+    const { tag, bytes, start, end } = encodeValue(argument)
+    const headBytes = encodeHead(this.#head, address, method, tag, question)
+    if (headBytes + end - start > limits.messageBytesMax) {
+      const details = { bytes: end - start, max: limits.messageBytesMax }
+      throw new PolyloopError('MESSAGE_TOO_LARGE', details)
+    }
+    const kind = question === undefined ? ACTOR_RECORD.tell : ACTOR_RECORD.ask
+    if (router.route(address.slot, kind, this.#head, headBytes, bytes, start, end - start)) return undefined
+    this.#dead('ring_full', `${address.kind}/${address.id}`, undefined)
+    return 'RING_FULL'
+  }
+
+  #sendHere(
+    address: Address,
+    method: number,
+    argument: unknown,
+    question: Question | undefined,
+  ): ErrorCode | undefined {
+    const { self, limits } = this.#options
+    const message: Message = {
+      method,
+      argument: limits.serialiseLocal ? copyOf(argument) : argument,
+      source: question === undefined ? -1 : self,
+      index: question?.index ?? 0,
+      sequence: question?.sequence ?? 0,
+      deadlineMs: question?.deadlineMs ?? 0,
+      chain: question?.chain ?? NOBODY,
+    }
+    const { hash, key } = address
+    const activation =
+      this.#directory.find(hash, key, 0, key.length) ?? this.#activate(address.kind, address.id, address)
+    if (typeof activation === 'string') return activation
+    this.#accept(activation, message, false)
+    return undefined
+  }
+
+  // ---- receiving --------------------------------------------------------------------------------------------------
+
+  /** A tell or an ask to an actor of a slot that is owned here. */
+  deliver(kind: number, source: number, record: Buffer): void {
+    const start = keyStart(kind, record)
+    const end = keyEnd(start, record)
+    let activation: Activation | ErrorCode | undefined
+    activation = this.#directory.find(record.readUInt32LE(AT.hash), record, start, end)
+    if (activation === undefined) {
+      const names = namesOf(kind, record)
+      const actor = `${names.kind}/${names.id}`
+      const awaited = this.#migration.await(actor, kind, source, record)
+      if (awaited === 'full') {
+        this.#dead('mailbox_full', actor, this.#options.kinds.get(names.kind))
+        this.#answer(kind, source, record, new PolyloopError('MAILBOX_FULL', { actor }))
+      }
+      if (awaited !== 'no') return
+      activation = this.#activate(names.kind, names.id, undefined)
+      if (typeof activation === 'string') {
+        this.#answer(kind, source, record, new PolyloopError(activation, { actor }))
+        return
+      }
+    }
+    const message = this.#decode(kind, source, record, end)
+    if (message !== undefined) this.#accept(activation, message, true)
+  }
+
+  /** As the router asks: whether the actor of this record is still here though its slot is leaving, and has it now. */
+  stays(kind: number, source: number, record: Buffer): boolean {
+    const start = keyStart(kind, record)
+    const end = keyEnd(start, record)
+    const activation = this.#directory.find(record.readUInt32LE(AT.hash), record, start, end)
+    if (activation === undefined) return false
+    const message = this.#decode(kind, source, record, end)
+    if (message !== undefined) this.#accept(activation, message, false)
+    return true
+  }
+
+  /** A record that the router will not deliver. */
+  reject(kind: number, source: number, record: Buffer, reason: 'left_over' | 'held_too_much'): void {
+    const names = namesOf(kind, record)
+    const actor = `${names.kind}/${names.id}`
+    const isLeft = reason === 'left_over'
+    this.#dead(isLeft ? 'left_over' : 'ring_full', actor, this.#options.kinds.get(names.kind))
+    this.#answer(kind, source, record, new PolyloopError(isLeft ? 'ACTOR_UNREACHABLE' : 'RING_FULL', { actor }))
+  }
+
+  /** An answer to an ask of this thread. */
+  answered(record: Buffer): void {
+    const index = record.readUInt32LE(0)
+    const sequence = record.readUInt32LE(4)
+    let value: unknown
+    let error: PolyloopError | undefined
+    try {
+      value = decodeValue(record[9] as number, record, REPLY_HEAD_BYTES, record.length)
+      if (record[8] === 1) error = errorOf(value)
+    } catch (thrown) {
+      error = thrown as PolyloopError
+    }
+    if (error === undefined) this.#asks.resolve(index, sequence, value)
+    else this.#asks.reject(index, sequence, error)
+  }
+
+  #decode(kind: number, source: number, record: Buffer, valueStart: number): Message | undefined {
+    try {
+      return decodeMessage(kind, source, record, valueStart)
+    } catch (error) {
+      const names = namesOf(kind, record)
+      this.#dead('value_invalid', `${names.kind}/${names.id}`, this.#options.kinds.get(names.kind))
+      this.#answer(kind, source, record, error as PolyloopError)
+      return undefined
+    }
+  }
+
+  #accept(activation: Activation, message: Message, now: boolean): void {
+    if (activation.status === 'failed') this.#runner.refuse(activation, message)
+    else if (!this.#runner.accept(activation, message, now)) {
+      this.#dead('mailbox_full', nameOf(activation), activation.kind)
+      this.#replyError(message, new PolyloopError('MAILBOX_FULL', { actor: nameOf(activation) }))
+    }
+  }
+
+  #activate(kindName: string, id: string, known: Address | undefined): Activation | ErrorCode {
+    const kind = this.#options.kinds.get(kindName)
+    if (kind === undefined) {
+      this.#dead('kind_unknown', `${kindName}/${id}`, undefined)
+      return 'ACTOR_KIND_UNKNOWN'
+    }
+    if (this.refusing) {
+      this.#dead(HEAP_FULL, `${kindName}/${id}`, kind)
+      return 'HEAP_FULL'
+    }
+    const activation = this.#create(kind, known ?? addressOf(kindName, id))
+    this.#runner.start(activation)
+    return activation
+  }
+
+  #create(kind: ActorKind, address: Address): Activation {
+    const activation = new Activation(kind, address, (one) =>
+      contextOf(one, this, this.#runner, this.#options.services),
+    )
+    this.#directory.add(activation)
+    kind.active++
+    return activation
+  }
+
+  #gone(activation: Activation): void {
+    this.#directory.remove(activation)
+    activation.kind.active--
+    if (activation.leaving) this.#migration.left(activation)
+  }
+
+  // ---- answering --------------------------------------------------------------------------------------------------
+
+  #reply(message: Message, value: unknown): void {
+    const { self, limits } = this.#options
+    if (message.source !== self) {
+      try {
+        this.#sendReply(message, 0, value)
+      } catch (error) {
+        this.#replyError(message, error as PolyloopError)
+      }
+      return
+    }
+    try {
+      this.#asks.resolve(message.index, message.sequence, limits.serialiseLocal ? copyOf(value) : value)
+    } catch (error) {
+      this.#asks.reject(message.index, message.sequence, error as PolyloopError)
+    }
+  }
+
+  #replyError(message: Message, error: PolyloopError): void {
+    if (message.source < 0) return
+    if (message.source === this.#options.self) this.#asks.reject(message.index, message.sequence, error)
+    else this.#sendError(message, error)
+  }
+
+  #sendError(to: Pick<Message, 'source' | 'index' | 'sequence'>, error: PolyloopError): void {
+    try {
+      this.#sendReply(to, 1, errorData(error))
+    } catch {
+      // Details that cannot cross: the code still can.
+      this.#sendReply(to, 1, errorData(new PolyloopError(error.code)))
+    }
+  }
+
+  #sendReply(to: Pick<Message, 'source' | 'index' | 'sequence'>, failed: 0 | 1, value: unknown): void {
+    const { tag, bytes, start, end } = encodeValue(value)
+    const { messageBytesMax } = this.#options.limits
+    if (end - start + REPLY_HEAD_BYTES > messageBytesMax) {
+      throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: end - start, max: messageBytesMax })
+    }
+    const head = this.#replyHead
+    head.writeUInt32LE(to.index, 0)
+    head.writeUInt32LE(to.sequence, 4)
+    head[8] = failed
+    head[9] = tag
+    // Refused only when the asker has not read for megabytes: its deadline tells it.
+    this.#options.toAsker(to.source, ACTOR_RECORD.reply, head, REPLY_HEAD_BYTES, bytes, start, end - start)
+  }
+
+  /** Answers a record that became no message. */
+  #answer(kind: number, source: number, record: Buffer, error: PolyloopError): void {
+    if (kind !== ACTOR_RECORD.ask) return
+    const [index, sequence] = [record.readUInt32LE(AT.index), record.readUInt32LE(AT.sequence)]
+    if (source === this.#options.self) this.#asks.reject(index, sequence, error)
+    else this.#sendError({ source, index, sequence }, error)
+  }
+
+  #dead(reason: DeadReason, actor: string, kind: ActorKind | undefined): void {
+    if (kind !== undefined) kind.messages.dead.value++
+    this.#options.deadLetter(reason)
+    this.#deadLogged.warn({ actor, reason })
+  }
+
+  // ---- moving -----------------------------------------------------------------------------------------------------
+
+  /** Leaving and arriving actors of slots that move. */
+  get migration(): ActorMigration {
+    return this.#migration
+  }
+
+  // ---- the shard's part -------------------------------------------------------------------------------------------
+
+  /** Passivates what is idle: all of it, or at most `most`. Answers how many. */
+  passivateIdle(most = Number.POSITIVE_INFINITY): number {
+    let count = 0
+    for (const activation of this.#directory.all()) {
+      if (count >= most) break
+      if (activation.status !== 'idle' || activation.depth > 0 || (activation.timers?.size ?? 0) > 0) continue
+      count++
+      this.#runner.passivate(activation)
+    }
+    return count
+  }
+
+  /** At the end of the shard: every idle actor may save its state. True when none is left. */
+  stop(): boolean {
+    this.refusing = true
+    for (const activation of this.#directory.all()) this.#runner.passivate(activation)
+    return this.#directory.size === 0
+  }
+
+  close(): void {
+    this.#asks.close((actor, method) => new PolyloopError('RUNTIME_CLOSED', { actor, method }))
+  }
+
+  get size(): number {
+    return this.#directory.size
+  }
+
+  get asks(): number {
+    return this.#asks.size
+  }
+
+  activations(): Iterable<Activation> {
+    return this.#directory.all()
+  }
+}
+
+function chainOf(asker: Activation, current: Message | undefined): readonly number[] {
+  return [...(current?.chain ?? NOBODY), asker.address.hash, asker.address.check]
+}
+
+/** Whether the actor is one of those that wait, or there are too many of them. */
+function waitsFor(chain: readonly number[], { hash, check }: Address): boolean {
+  if (chain.length > CHAIN_MAX * 2) return true
+  for (let link = 0; link < chain.length; link += 2) if (chain[link] === hash && chain[link + 1] === check) return true
+  return false
+}
