@@ -4,30 +4,30 @@ import type { Command } from 'commander'
 import { shardCountOf } from '../config/automatic.ts'
 import type { RuntimeReport } from '../observe/report.ts'
 import { SlotTable, slotOf } from '../placement/slots.ts'
+import { type AdminArguments, AdminClient, addAdminOptions } from './admin-client.ts'
 import type { CommandContext } from './command.ts'
 import { addConfigOptions, type ConfigArguments, loadEffectiveConfig } from './effective-config.ts'
 
-interface PlacementArguments extends ConfigArguments {
+interface PlacementArguments extends ConfigArguments, AdminArguments {
   readonly shards?: string
-  readonly admin: string
-  readonly token?: string
 }
 
-const ADMIN = 'http://127.0.0.1:9464'
-const ADMIN_DEADLINE_MS = 2_000
-
 export function register(command: Command, context: CommandContext): void {
-  addConfigOptions(command)
+  addAdminOptions(addConfigOptions(command))
     .argument(
       '<key>',
       'a session key, such as echo:alice or peer:127.0.0.1:50000; alice is also tried as ?session=alice',
     )
     .option('--shards <n>', 'number of shards, the same as --set shards=N; the running server is not asked then')
-    .option('--admin <url>', 'admin endpoint of the running server', ADMIN)
-    .option('--token <token>', 'its token')
     .action(async (key: string, given: PlacementArguments) => {
       const offline = given.shards !== undefined || given.config !== undefined || given.set !== undefined
-      const shards = (offline ? undefined : await runningShards(given)) ?? (await configuredShards(given, context))
+      const running = offline ? undefined : await new AdminClient(given, context.environment).runtime()
+      if (running?.ok === false && !running.absent) {
+        context.stderr.write(`placement: ${running.problem}\n`)
+        context.setStatus(1)
+        return
+      }
+      const shards = running?.ok ? countOf(running.value) : await configuredShards(given, context)
       const table = SlotTable.allocate()
       table.spread(shards)
       for (const sessionKey of keysOf(key)) {
@@ -44,20 +44,9 @@ function keysOf(key: string): readonly string[] {
   return key.includes(':') ? [key] : [`echo:${key}`, key]
 }
 
-/** Undefined when no server answers. */
-async function runningShards({ admin, token }: PlacementArguments): Promise<number | undefined> {
-  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  let response: Response
-  try {
-    response = await fetch(new URL('/api/v1/runtime', admin), {
-      headers,
-      signal: AbortSignal.timeout(ADMIN_DEADLINE_MS),
-    })
-  } catch {
-    return undefined
-  }
-  if (!response.ok) throw new Error(`${admin} answered ${response.status}`)
-  return ((await response.json()) as RuntimeReport).shards.length
+/** A shard has two seats while a reload moves it. */
+function countOf({ shards }: RuntimeReport): number {
+  return new Set(shards.map(({ id }) => id)).size
 }
 
 async function configuredShards(given: PlacementArguments, context: CommandContext): Promise<number> {

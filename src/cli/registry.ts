@@ -11,5 +11,14 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   { name: 'load-test', summary: 'load generator for WebSocket, TCP and UDP', load: () => import('./load-test.ts') },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },
+  { name: 'top', summary: 'the shards of the running server, live', load: () => import('./top.ts') },
+  {
+    name: 'actors',
+    summary: 'kinds of actors, slowest handlers, fullest mailboxes',
+    load: () => import('./actors.ts'),
+  },
+  { name: 'reload', summary: 'new code and configuration, nobody disconnected', load: () => import('./reload.ts') },
+  { name: 'shards', summary: 'change the number of shards', load: () => import('./shards.ts') },
+  { name: 'drain', summary: 'end the running server, as SIGTERM does', load: () => import('./drain.ts') },
   { name: 'placement', summary: 'slot and shard of a session key', load: () => import('./placement.ts') },
 ]

@@ -21,7 +21,7 @@ test('placement: asks the running server how many shards it has, and shows its t
   const asked: (string | undefined)[] = []
   const server = createServer((request, response) => {
     asked.push(`${request.url} ${request.headers.authorization}`)
-    response.end(JSON.stringify({ shards: [{}, {}, {}, {}, {}] }))
+    response.end(JSON.stringify({ shards: [0, 1, 2, 3, 4, 4].map((id) => ({ id })) }))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
