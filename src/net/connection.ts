@@ -1,30 +1,25 @@
 // One open socket on one event loop, as protocol and service code see it. Owns reading (with backpressure), writing
 // (one system call per turn), the idle timeout and the way to close; knows no thread and no placement.
 import type { Socket } from 'node:net'
-import { copyBytes } from '../lib/bytes.ts'
+import { assert } from '../lib/assert.ts'
 import type { CloseReason } from '../observe/family.ts'
 import { add, FIGURE } from '../observe/figure.ts'
-import type { TimerHandle } from '../timer/wheel.ts'
-import type { EventLoop } from './event-loop.ts'
+import { type Departing, Departure } from './departure.ts'
+import type { EventLoop, FramingFactory } from './event-loop.ts'
 import type { Framing } from './framing.ts'
-import { unsentBytesOf } from './handoff.ts'
+import type { FrozenConnection } from './frozen-connection.ts'
+import { detach, type TcpHandle, unsentBytesOf } from './handoff.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { COALESCE_BYTES_MAX, type Flushable } from './outbox.ts'
+import { Patience, type Patient } from './patience.ts'
 import { PendingOutput } from './pending-output.ts'
+import type { Phase } from './phase.ts'
 import { isWireCloseCode } from './websocket/close-code.ts'
-
-/**
- *   open ──closeFor()──▶ closing ──finish()──▶ ending ──both sides ended, or net.closeTimeout──▶ closed
- *     ├──────────────────finish()────────────▶┘                                                 ▲
- *     └──────────────────destroy(), reset by the peer ──────────────────────────────────────────┘
- * closing: the service can send no more; a WebSocket's close frame is out, the peer's has not come.
- */
-type Phase = 'open' | 'closing' | 'ending' | 'closed'
 
 /** Written behind bytes that wait, to be told when they are gone. */
 const NOTHING = Buffer.alloc(0)
 
-export class Connection<State = unknown> implements Flushable {
+export class Connection<State = unknown> implements Flushable, Patient, Departing {
   readonly id: number
   readonly serial: number
   readonly remote: RemoteAddress
@@ -35,10 +30,10 @@ export class Connection<State = unknown> implements Flushable {
   /** Served from a queue with a budget per turn (`net.lowPriorityBudget`), after everybody else. */
   lowPriority = false
 
-  readonly #loop: EventLoop
+  readonly loop: EventLoop
   readonly #socket: Socket
   readonly #encrypted: boolean
-  #framing: Framing | undefined
+  readonly #framing: Framing
   #phase: Phase = 'open'
   #closeReason: CloseReason | undefined
 
@@ -51,14 +46,12 @@ export class Connection<State = unknown> implements Flushable {
   #backlogBytes = 0
   #congested = false
 
-  #timer: TimerHandle | undefined
-  #timeoutMs = 0
-  #activeMs: number
-  /** What was unsent when the timer last fired. */
-  #unsentBytes = 0
+  readonly #patience: Patience
+  /** While it tries to leave. Its input is held back then. */
+  #departure: Departure | undefined
 
-  constructor(loop: EventLoop, socket: Socket, identity: ConnectionIdentity) {
-    this.#loop = loop
+  constructor(loop: EventLoop, socket: Socket, identity: ConnectionIdentity, framing: FramingFactory) {
+    this.loop = loop
     this.#socket = socket
     this.#encrypted = 'encrypted' in socket
     this.id = identity.id
@@ -66,7 +59,8 @@ export class Connection<State = unknown> implements Flushable {
     this.remote = identity.remote
     this.session = identity.session
     this.service = identity.service
-    this.#activeMs = loop.nowMs
+    this.#patience = new Patience(this, loop.nowMs)
+    this.#framing = framing(this as Connection)
   }
 
   // ---- what service code uses -------------------------------------------------------------------------------------
@@ -76,13 +70,15 @@ export class Connection<State = unknown> implements Flushable {
    * waiting now; `writable` will be called. Above `net.sendBuffer.max` the connection closes with 1008.
    */
   send(payload: Uint8Array | string, isBinary = typeof payload !== 'string'): boolean {
-    if (this.#phase === 'open') this.#framing?.send(payload, isBinary)
+    if (this.#phase === 'open') this.#framing.send(payload, isBinary)
+    else if (this.#phase === 'moved') this.loop.onMoved?.send(this, payload, isBinary)
     return !this.#congested
   }
 
   /** Queues bytes that are framed already; they are not copied and must not change. The same frame may go to many. */
   sendFrame(frame: Uint8Array): boolean {
     if (this.#phase === 'open') this.writeShared(frame)
+    else if (this.#phase === 'moved') this.#framing.unframe(frame, (payload, isBinary) => this.send(payload, isBinary))
     return !this.#congested
   }
 
@@ -93,12 +89,12 @@ export class Connection<State = unknown> implements Flushable {
   close(code = 1000, reason = ''): void {
     if (!isWireCloseCode(code))
       throw new RangeError(`${code} is no close code to send: 1000 to 1003, 1007 to 1014, 3000 to 4999`)
-    if (this.#phase === 'open') this.closeFor('server', code, reason)
+    if (this.#phase === 'open' || this.#phase === 'moved') this.closeFor('server', code, reason)
   }
 
   /** Ends the connection as silent: WebSocket 1001 `idle timeout`, TCP FIN. What happens without a `timeout` handler. */
   closeIdle(): void {
-    if (this.#phase === 'open') this.#framing?.closeIdle()
+    if (this.#phase === 'open') this.#framing.closeIdle()
   }
 
   /** Stops reading; bytes that already arrived are kept. A paused peer still has its idle timeout. */
@@ -111,9 +107,7 @@ export class Connection<State = unknown> implements Flushable {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (this.#phase === 'closed') return
-    if (this.#unparsed === undefined) this.#socket.resume()
-    else this.#loop.defer(this)
+    this.#goOnReading()
   }
 
   get paused(): boolean {
@@ -136,38 +130,118 @@ export class Connection<State = unknown> implements Flushable {
 
   /** The handler's `timeout` is called when no byte went either way for `ms`; 0 turns it off. */
   setTimeout(ms: number): void {
-    this.#timeoutMs = ms
-    if (this.#phase === 'open') this.#armTimer(ms)
+    this.#patience.timeoutMs = ms
+    if (this.#phase === 'open' && this.#departure === undefined) this.#patience.start()
+  }
+
+  // ---- moving to another loop -------------------------------------------------------------------------------------
+
+  /** Whether it could: its handler can go on elsewhere, and it is an accepted socket that is not encrypted. */
+  get movable(): boolean {
+    return this.#phase === 'open' && this.id > 0 && this.loop.adopted(this.#socket) && this.#framing.movable
+  }
+
+  /**
+   * Holds input back until everything queued has left. Then `done(true)`: the one moment to call `freeze`. `done(false)`
+   * if it cannot move, ends, or has output left after `timeoutMs`: it is served as before. Never called before this
+   * returns.
+   */
+  drain(timeoutMs: number, done: (drained: boolean) => void): void {
+    if (!this.movable || this.#departure !== undefined) {
+      queueMicrotask(() => done(false))
+      return
+    }
+    this.#socket.pause()
+    this.#patience.stop()
+    this.#departure = new Departure(this, timeoutMs, done)
+    this.#queued()
+  }
+
+  /** Takes the connection out of its loop; only inside of `done(true)`. Undefined: it has ended. */
+  freeze(): { readonly frozen: FrozenConnection; readonly handle: TcpHandle } | undefined {
+    const departure = this.#departure
+    if (departure?.ready !== true || !this.movable || this.#socket.destroyed) return undefined
+    // Before the handler's last word: what it sends now goes after the connection.
+    this.#phase = 'moved'
+    let frozen: FrozenConnection
+    try {
+      const { id, serial, remote, session, service, lowPriority } = this
+      frozen = {
+        ...{ id, serial, remote, session, service, lowPriority },
+        timeoutMs: this.#patience.timeoutMs,
+        paused: this.#paused,
+        peerEnded: this.#peerEnded,
+        idleMs: this.#patience.silentMs(departure.startMs),
+        // A view of a pool would travel with the whole pool.
+        ...(this.#unparsed === undefined ? {} : { unparsed: new Uint8Array(this.#unparsed) }),
+        ...this.#framing.freeze(),
+        frozenMs: this.loop.readClock(),
+      }
+    } catch (error) {
+      this.#phase = 'open'
+      this.#failed(error)
+      return undefined
+    }
+    this.loop.departed(this, this.#socket)
+    const handle = detach(this.#socket)
+    assert(handle !== undefined, 'a socket that is not destroyed has a handle')
+    return { frozen, handle }
+  }
+
+  /** Goes on where `freeze` stopped, instead of `start`. */
+  thaw(frozen: FrozenConnection): void {
+    this.lowPriority = frozen.lowPriority
+    this.#paused = frozen.paused
+    this.#peerEnded = frozen.peerEnded
+    this.#patience.timeoutMs = frozen.timeoutMs
+    const { unparsed } = frozen
+    if (unparsed !== undefined) this.#unparsed = Buffer.from(unparsed.buffer, unparsed.byteOffset, unparsed.length)
+    // A FIN behind everything that was read is read again: the socket has to see it.
+    if (frozen.paused && !frozen.peerEnded) this.#socket.pause()
+    this.#tell((framing) => {
+      framing.thawed(frozen)
+      return this.state
+    })
+    this.#patience.goOn(frozen.idleMs)
+    if (this.#unparsed === undefined || this.#paused || this.#hasEnded()) return
+    this.#socket.pause()
+    if (this.lowPriority) this.loop.queueLowPriority(this)
+    else this.feed()
+  }
+
+  get drained(): boolean {
+    const socket = this.#socket
+    return this.#pending.bytes === 0 && !this.#congested && socket.writableLength === 0 && unsentBytesOf(socket) === 0
+  }
+
+  release(heldMs: number): void {
+    this.#departure = undefined
+    if (this.#hasEnded()) return
+    this.#patience.goOn(this.#patience.silentMs(heldMs))
+    if (!this.#paused) this.#goOnReading()
   }
 
   // ---- what framings use ------------------------------------------------------------------------------------------
 
-  /** What is spoken on it; once, before `start`. */
-  speak(framing: Framing): void {
-    this.#framing = framing
-  }
-
   /** Opens the connection and lets bytes in. `head` are bytes that came before; they are handled first. */
   start(head: Uint8Array | undefined): void {
-    const loop = this.#loop
+    const loop = this.loop
     loop.enterTurn()
-    try {
-      this.#framing?.opened()
-      this.watch(this.state)
-    } catch (error) {
-      this.#failed(error)
-    }
+    this.#tell((framing) => {
+      framing.opened()
+      return this.state
+    })
     if (head !== undefined && head.byteLength > 0) {
       const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength)
       this.receive(bytes, bytes.length)
     }
     loop.leaveTurn()
-    if (!this.#paused && this.#unparsed === undefined && this.#phase !== 'closed') this.#socket.resume()
+    if (!this.#paused && this.#unparsed === undefined) this.#read()
   }
 
   /** Bytes from the socket, `bytes[0, length)`. False stops reading. */
   receive(bytes: Buffer, length: number): boolean {
-    const loop = this.#loop
+    const loop = this.loop
     add(loop.figures, FIGURE.bytesIn, length)
     // Behind our FIN bytes are read into nothing.
     if (this.#hasEnded()) return this.#phase === 'ending'
@@ -178,7 +252,10 @@ export class Connection<State = unknown> implements Flushable {
     }
     if (this.#paused || (this.lowPriority && !loop.takeLowPriorityTurn())) {
       this.#unparsed = Buffer.from(bytes.subarray(0, length))
-      if (!this.#paused) this.#waitInQueue()
+      if (!this.#paused) {
+        this.#socket.pause()
+        loop.queueLowPriority(this)
+      }
       return false
     }
     return this.#parse(bytes, length)
@@ -186,26 +263,15 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Writes bytes that are only valid now: they are copied. */
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): void {
-    const length = end - start
-    if (length > COALESCE_BYTES_MAX) {
-      const copy = Buffer.allocUnsafe(length)
-      copy.set(bytes.subarray(start, end))
-      this.writeShared(copy)
-      return
-    }
-    const at = this.reserve(length)
-    copyBytes(bytes, start, end, this.#loop.outbox.arena, at)
+    this.#pending.copy(this.loop.outbox, bytes, start, end)
+    this.#queued()
   }
 
   /** Room for `length` ≤ COALESCE_BYTES_MAX bytes of output in the loop's arena: the offset to write them at, now. */
   reserve(length: number): number {
-    const at = this.#pending.reserve(this.#loop.outbox, length)
+    const at = this.#pending.reserve(this.loop.outbox, length)
     this.#queued()
     return at
-  }
-
-  get arena(): Buffer {
-    return this.#loop.outbox.arena
   }
 
   /** Writes bytes that stay as they are until sent: they are not copied. */
@@ -216,11 +282,12 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Closes for a reason of ours, through the framing (a WebSocket says why first). */
   closeFor(reason: CloseReason, code: number, text: string): void {
+    if (this.#phase === 'moved') this.loop.onMoved?.close(this, code, text)
     if (this.#phase !== 'open') return
+    this.#departure?.fail()
     this.#closeReason ??= reason
     this.#phase = 'closing'
-    if (this.#framing === undefined) this.finish(reason)
-    else this.#framing.close(code, text)
+    this.#framing.close(code, text)
     // What the peer still says must be read to find its good-bye.
     this.resume()
   }
@@ -228,8 +295,9 @@ export class Connection<State = unknown> implements Flushable {
   /** Sends what is queued, then FIN; drops the connection if the peer does not end its side in `net.closeTimeout`. */
   finish(reason: CloseReason): void {
     if (this.#hasEnded()) return
+    this.#departure?.fail()
     this.#closeReason ??= reason
-    this.#loop.outbox.flushNow(this)
+    this.loop.outbox.flushNow(this)
     // The flush may have found the peer too slow, and ended the connection by itself.
     if (this.#hasEnded()) return
     this.#phase = 'ending'
@@ -237,9 +305,8 @@ export class Connection<State = unknown> implements Flushable {
     this.#paused = false
     this.#socket.end()
     // Also when the peer has ended its side: it may never read what waits for it.
-    this.#outputMoves()
-    this.#armTimer(this.#loop.limits.closeTimeoutMs)
-    if (this.#peerEnded) return
+    this.#patience.expectEnd()
+    if (this.#socket.readableEnded) return
     // Reading goes on, into nothing: an unread byte would turn our FIN into a reset and could destroy what we sent.
     this.#socket.resume()
   }
@@ -256,56 +323,47 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Waits no longer than `net.closeTimeout` for the peer's part of a close handshake. */
   expectClose(): void {
-    this.#timeoutMs = 0
-    this.#outputMoves()
-    this.#armTimer(this.#loop.limits.closeTimeoutMs)
+    this.#patience.expectEnd()
   }
 
   /** Drops the connection now; what is queued is lost. */
   destroy(reason: CloseReason): void {
-    if (this.#phase === 'closed') return
+    if (this.#phase === 'closed' || this.#phase === 'moved') return
     this.#closeReason ??= reason
     this.#socket.destroy()
     // Not only in 'close', which comes later: who holds the loop to `net.memory` in this turn must see what it freed.
     this.#releaseOutput()
   }
 
-  countReceived(): void {
-    this.#loop.countMessage(this.service, 0)
-  }
-
-  countSent(): void {
-    this.#loop.countMessage(this.service, 1)
-  }
-
-  get loop(): EventLoop {
-    return this.#loop
-  }
-
-  // ---- what the event loop calls ----------------------------------------------------------------------------------
+  // ---- what the event loop and its patience call ------------------------------------------------------------------
 
   flush(): boolean {
     this.#inQueue = false
+    const lent = this.#pending.bytes > 0 && this.#write()
+    if (this.#departure !== undefined) this.#departure.look()
+    return lent
+  }
+
+  #write(): boolean {
     const pending = this.#pending
     const bytes = pending.bytes
-    if (bytes === 0) return false
     if (this.#hasEnded() || this.#socket.destroyed) {
       pending.clear()
       return false
     }
-    const loop = this.#loop
+    const loop = this.loop
     const before = this.#backlogBytes
     add(loop.figures, FIGURE.bytesOut, bytes)
     // A write that the kernel takes at once needs no callback, which would cost a tick; a small one usually is, but one
     // through TLS never.
     const told = this.#encrypted || before > 0 || bytes > COALESCE_BYTES_MAX || this.#congested
-    const lent = pending.writeTo(this.#socket, before > 0, told ? this.#onWritten() : undefined)
+    const lent = pending.writeTo(this.#socket, before > 0, told ? () => this.written() : undefined)
     this.#backlogBytes = this.#socket.writableLength
     loop.unsentBytes += this.#backlogBytes - before
-    if (this.#timeoutMs > 0) this.#activeMs = loop.readClock()
+    if (this.#patience.timeoutMs > 0) this.#patience.activeMs = loop.readClock()
     if (this.#backlogBytes === 0) return false
-    if (!told) this.#socket.write(NOTHING, this.#onWritten())
-    this.#outputMoves()
+    if (!told) this.#socket.write(NOTHING, () => this.written())
+    this.#patience.outputMoves()
     // What is queued stays, up to `net.closeTimeout`: a peer that comes back reads it, and then why it was closed.
     if (this.#backlogBytes > loop.limits.sendBufferMaxBytes) this.closeFor('too_slow', 1008, 'client too slow')
     loop.checkMemory()
@@ -314,110 +372,75 @@ export class Connection<State = unknown> implements Flushable {
 
   /** Handles bytes that were kept back by `pause()` or low priority. */
   feed(): void {
-    if (this.#hasEnded() || this.#paused) return
+    if (this.#hasEnded() || this.#paused || this.#departure !== undefined) return
     const bytes = this.#unparsed
     if (bytes === undefined) return
     this.#unparsed = undefined
-    if (this.#parse(bytes, bytes.length)) this.#socket.resume()
+    if (this.#parse(bytes, bytes.length)) this.#read()
   }
 
   peerEnded(): void {
+    // A connection that was moved reads the FIN again.
+    if (this.#peerEnded) return
     this.#peerEnded = true
-    if (this.#hasEnded()) return
-    this.#loop.enterTurn()
-    try {
-      this.#framing?.ended()
-    } catch (error) {
-      this.#failed(error)
-    }
-    this.#loop.leaveTurn()
+    if (!this.#hasEnded()) this.#tell((framing) => framing.ended())
   }
 
   closed(failed: boolean): void {
     if (this.#phase === 'closed') return
-    const loop = this.#loop
     this.#phase = 'closed'
+    this.#departure?.fail()
     this.#releaseOutput()
-    if (this.#timer !== undefined) loop.wheel.cancel(this.#timer)
-    this.#timer = undefined
+    this.#patience.stop()
     this.#unparsed = undefined
     const reason = this.#closeReason ?? (failed ? 'error' : 'client')
-    loop.removed(this, reason)
-    loop.enterTurn()
-    try {
-      this.#framing?.lost(reason)
-    } catch (error) {
-      loop.handlerFailed(this, error)
-    }
-    loop.leaveTurn()
+    this.loop.removed(this, reason)
+    this.#tell((framing) => framing.lost(reason))
   }
 
   /** The kernel took bytes that had been waiting. */
   written(): void {
     if (this.#phase === 'closed' || this.#socket.destroyed) return
-    const loop = this.#loop
+    const loop = this.loop
     const before = this.#backlogBytes
     this.#backlogBytes = this.#socket.writableLength
     loop.unsentBytes += this.#backlogBytes - before
-    this.#activeMs = loop.readClock()
-    if (!this.#congested || this.bufferedBytes > loop.limits.sendBufferLowBytes) return
-    this.#congested = false
-    if (this.#phase !== 'open') return
-    loop.enterTurn()
-    try {
-      this.watch(this.#framing?.writable())
-    } catch (error) {
-      this.#failed(error)
+    this.#patience.activeMs = loop.readClock()
+    if (this.#congested && this.bufferedBytes <= loop.limits.sendBufferLowBytes) {
+      this.#congested = false
+      if (this.#phase === 'open') this.#tell((framing) => framing.writable())
     }
-    loop.leaveTurn()
+    this.#departure?.look()
   }
 
-  timerFired(): void {
-    this.#timer = undefined
-    if (this.#phase === 'closed') return
-    const moves = this.#outputMoves()
-    if (this.#phase === 'ending' || this.#timeoutMs === 0) {
-      // Output that still moves is not cut off: the peer is slow, but it reads.
-      if (moves) this.#armTimer(this.#loop.limits.closeTimeoutMs)
-      else {
-        if (this.bufferedBytes > 0) this.#loop.cutOff++
-        this.destroy('server')
-      }
-      return
-    }
-    // Traffic only notes the time; the timer moves when it fires. That makes a re-arm one store instead of a wheel
-    // operation per message, and is never early.
-    const nowMs = this.#loop.readClock()
-    if (moves) this.#activeMs = nowMs
-    const leftMs = this.#activeMs + this.#timeoutMs - nowMs
-    if (leftMs > 0) {
-      this.#armTimer(leftMs)
-      return
-    }
-    this.#activeMs = nowMs
-    this.#armTimer(this.#timeoutMs)
-    try {
-      this.watch(this.#framing?.timedOut())
-    } catch (error) {
-      this.#failed(error)
-    }
+  unsentBytes(): number {
+    return this.#backlogBytes === 0 ? 0 : unsentBytesOf(this.#socket) + this.#backlogBytes
+  }
+
+  silent(): void {
+    this.#tell((framing) => framing.timedOut())
+  }
+
+  abandoned(): void {
+    if (this.bufferedBytes > 0) this.loop.cutOff++
+    this.destroy('server')
   }
 
   // ---- inside -----------------------------------------------------------------------------------------------------
 
   #releaseOutput(): void {
-    this.#loop.unsentBytes -= this.#backlogBytes
+    this.loop.unsentBytes -= this.#backlogBytes
     this.#backlogBytes = 0
     this.#pending.clear()
   }
 
   #parse(bytes: Buffer, length: number): boolean {
-    const loop = this.#loop
+    const loop = this.loop
     loop.enterTurn()
-    this.#activeMs = loop.nowMs
+    this.#patience.activeMs = loop.nowMs
     let taken = length
     try {
-      taken = this.#framing === undefined ? length : this.#framing.push(bytes, 0, length)
+      taken = this.#framing.push(bytes, 0, length)
     } catch (error) {
       this.#failed(error)
     }
@@ -429,58 +452,48 @@ export class Connection<State = unknown> implements Flushable {
     return !this.#paused
   }
 
-  #waitInQueue(): void {
-    this.#socket.pause()
-    this.#loop.queueLowPriority(this)
+  /** One call of the framing that is no input, in a turn of its own. */
+  #tell(call: (framing: Framing) => unknown): void {
+    this.loop.enterTurn()
+    try {
+      this.watch(call(this.#framing))
+    } catch (error) {
+      this.#failed(error)
+    }
+    this.loop.leaveTurn()
+  }
+
+  #read(): void {
+    if (this.#phase !== 'closed' && this.#phase !== 'moved' && this.#departure === undefined) this.#socket.resume()
+  }
+
+  /** Nothing holds its input back any more. */
+  #goOnReading(): void {
+    if (this.#unparsed === undefined) this.#read()
+    else this.loop.defer(this)
   }
 
   #queued(): void {
-    if (this.bufferedBytes > this.#loop.limits.sendBufferHighBytes) this.#congested = true
+    if (this.bufferedBytes > this.loop.limits.sendBufferHighBytes) this.#congested = true
     if (this.#inQueue) return
     this.#inQueue = true
-    this.#loop.outbox.add(this)
+    this.loop.outbox.add(this)
   }
 
   #hasEnded(): boolean {
-    return this.#phase === 'ending' || this.#phase === 'closed'
+    return this.#phase === 'ending' || this.#phase === 'closed' || this.#phase === 'moved'
   }
 
   /** What a handler threw or rejected with ends its connection, and only it. */
   #failed(error: unknown): void {
-    this.#loop.handlerFailed(this, error)
+    this.loop.handlerFailed(this, error)
     // Behind its close frame a connection has nothing left to say.
     if (this.#phase === 'closing') this.destroy('handler_error')
     else this.closeFor('handler_error', 1011, 'internal error')
-  }
-
-  #onWritten(): () => void {
-    return () => this.written()
-  }
-
-  /** Whether the kernel took some of a backlog since this was last asked. */
-  #outputMoves(): boolean {
-    const unsentBytes = this.#backlogBytes === 0 ? 0 : unsentBytesOf(this.#socket) + this.#backlogBytes
-    const moved = unsentBytes > 0 && unsentBytes !== this.#unsentBytes
-    this.#unsentBytes = unsentBytes
-    return moved
   }
 
   /** Takes what a handler returned: a promise is watched, so that an async handler fails like a sync one. */
   watch(result: unknown): void {
     if (result instanceof Promise) result.catch((error: unknown) => this.#failed(error))
   }
-
-  #armTimer(ms: number): void {
-    const wheel = this.#loop.wheel
-    if (ms === 0) {
-      if (this.#timer !== undefined) wheel.cancel(this.#timer)
-      this.#timer = undefined
-    } else if (this.#timer === undefined || !wheel.rearm(this.#timer, ms)) {
-      this.#timer = wheel.schedule(ms, fireTimer, this)
-    }
-  }
-}
-
-function fireTimer(connection: Connection): void {
-  connection.timerFired()
 }

@@ -7,6 +7,7 @@ import { add, closedColumn, countClosed, FIGURE, SERVICES_MAX, serviceColumn } f
 import type { TimerWheel } from '../timer/wheel.ts'
 import { Connection } from './connection.ts'
 import type { Framing } from './framing.ts'
+import type { FrozenConnection } from './frozen-connection.ts'
 import { adopt, type TcpHandle } from './handoff.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { Outbox } from './outbox.ts'
@@ -50,6 +51,14 @@ export interface EventLoopOptions {
   readonly onHandlerError: (connection: Connection, error: unknown) => void
   /** An accepted socket is gone. */
   readonly onEnded?: ((id: number) => void) | undefined
+  /** Where that goes which is sent to connections after they moved away. Default: nowhere. */
+  readonly onMoved?: MovedOutput | undefined
+}
+
+/** The way to connections that are in another loop now. */
+export interface MovedOutput {
+  send(connection: Connection, payload: Uint8Array | string, isBinary: boolean): void
+  close(connection: Connection, code: number, reason: string): void
 }
 
 export type FramingFactory = (connection: Connection) => Framing
@@ -73,6 +82,7 @@ export class EventLoop {
   /** When the clock was last read: at the begin of the turn or later. */
   nowMs: number
   unsentBytes = 0
+  readonly onMoved: MovedOutput | undefined
   /** Connections that were dropped at their close timeout while output still waited for them. */
   cutOff = 0
 
@@ -102,6 +112,7 @@ export class EventLoop {
     this.#onTurn = options.onTurn
     this.#onHandlerError = options.onHandlerError
     this.#onEnded = options.onEnded
+    this.onMoved = options.onMoved
     this.#generation = options.generation ?? 0
     this.#lowPriorityLeft = options.limits.lowPriorityBudget
   }
@@ -118,11 +129,25 @@ export class EventLoop {
 
   /** Makes a connection of an open socket. `head`: bytes that were read from it before. */
   add(socket: Socket, identity: ConnectionIdentity, framing: FramingFactory, head?: Uint8Array): Connection {
-    const connection = new Connection(this, socket, identity)
+    const connection = new Connection(this, socket, identity, framing)
     this.#attach(socket, connection)
-    connection.speak(framing(connection))
     connection.start(head)
     return connection
+  }
+
+  /** Goes on with a connection that was frozen in another loop. `framing` makes what it had there, from `frozen`. */
+  thaw(frozen: FrozenConnection, handle: TcpHandle, framing: FramingFactory): Connection {
+    const socket = this.adopt(handle)
+    const connection = new Connection(this, socket, frozen, framing)
+    this.#attach(socket, connection)
+    if (frozen.service >= 0) add(this.figures, serviceColumn(frozen.service, 'arrived'), 1)
+    connection.thaw(frozen)
+    return connection
+  }
+
+  /** Whether a socket can be taken off its handle again: it was built on one, and nothing is in between. */
+  adopted(socket: Socket): boolean {
+    return (socket as Attached)[READS_INTO_BUFFER] === true
   }
 
   /**
@@ -141,9 +166,8 @@ export class EventLoop {
       session: `peer:${target.address}:${target.port}`,
       service: -1,
     }
-    const connection = new Connection(this, socket, identity)
+    const connection = new Connection(this, socket, identity, framing)
     this.#attach(socket, connection)
-    connection.speak(framing(connection))
     socket.once('connect', () => connection.start(undefined))
     return connection
   }
@@ -233,6 +257,13 @@ export class EventLoop {
     this.ended(connection.service, connection.id, reason)
   }
 
+  /** A connection lives in another loop from now on; its socket tells it nothing any more. */
+  departed(connection: Connection, socket: Socket): void {
+    this.#connections.delete(connection.id)
+    ;(socket as Attached)[CONNECTION] = undefined
+    if (connection.service >= 0) add(this.figures, serviceColumn(connection.service, 'departed'), 1)
+  }
+
   /** One message of a service, in (0) or out (1). */
   countMessage(service: number, direction: 0 | 1): void {
     if (service >= 0) add(this.figures, MESSAGE_COLUMNS[2 * service + direction] as number, 1)
@@ -289,7 +320,7 @@ const CONNECTION = Symbol('connection')
 const READS_INTO_BUFFER = Symbol('reads into buffer')
 
 interface Attached {
-  [CONNECTION]?: Connection
+  [CONNECTION]?: Connection | undefined
   [READS_INTO_BUFFER]?: boolean
 }
 

@@ -1,14 +1,23 @@
 // The seam between a connection and what is spoken on it: a byte stream (tcp.ts) or WebSocket (web-socket.ts).
 import type { CloseReason } from '../observe/family.ts'
+import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 
 /** One per connection. May throw what a handler throws: the connection then closes with 1011. */
 export interface Framing {
   opened(): void
+  /** Instead of `opened`, where a frozen connection goes on. */
+  thawed(frozen: FrozenConnection): void
+  /** The handler can go on in another loop. */
+  readonly movable: boolean
+  /** The framing's part of a frozen connection. */
+  freeze(): FrozenFraming
   /** Handles `bytes[start, end)`; answers how many were taken. Fewer than all only when the handler paused or waits. */
   push(bytes: Buffer, start: number, end: number): number
   /** The peer half-closed. */
   ended(): void
   send(payload: Uint8Array | string, isBinary: boolean): void
+  /** Takes bytes apart that are framed already: the messages they are made of. */
+  unframe(frame: Uint8Array, message: (payload: Uint8Array, isBinary: boolean) => void): void
   /** Says good-bye in the protocol's way, then finishes the connection. */
   close(code: number, reason: string): void
   writable(): unknown

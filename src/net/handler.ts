@@ -10,6 +10,17 @@ export type HandlerResult = void | Promise<void>
 interface CommonHandler<State> {
   /** The connection is ready; what this returns becomes `connection.state`. */
   open?(connection: Connection<State>): State
+  /**
+   * What `thaw` needs to go on in another thread, where the connection moves now: structured-cloneable. Nothing is
+   * queued for it any more; what is sent from here on travels after it. Neither `open` nor `close` is part of a move.
+   */
+  freeze?(connection: Connection<State>): unknown
+  /**
+   * The connection has moved here; called instead of `open`, with what `freeze` answered in the other thread. May send.
+   * Whether it is paused, its timeout and unhandled bytes have come along; whoever is to resume it has not. Without
+   * `thaw` a connection cannot move.
+   */
+  thaw?(connection: Connection<State>, frozen: unknown): State
   /** Unsent output fell to a quarter of `net.sendBuffer.high` after `send` had answered false. */
   writable?(connection: Connection<State>): HandlerResult
   /** No byte went either way for the time given to `connection.setTimeout`. Default: close with 1001 `idle timeout`. */

@@ -1,6 +1,7 @@
 // What one connection has to send at the end of the turn: a run of bytes in the loop's arena, buffers of their own, or
 // both in order. Knows sockets only to write to them.
 import type { Socket } from 'node:net'
+import { copyBytes } from '../lib/bytes.ts'
 import { COALESCE_BYTES_MAX, type Outbox } from './outbox.ts'
 
 export class PendingOutput {
@@ -22,6 +23,19 @@ export class PendingOutput {
     outbox.offset = at + length
     this.bytes += length
     return at
+  }
+
+  /** Bytes that are only valid now. */
+  copy(outbox: Outbox, bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start
+    if (length > COALESCE_BYTES_MAX) {
+      const copy = Buffer.allocUnsafe(length)
+      copy.set(bytes.subarray(start, end))
+      this.push(copy)
+    } else {
+      const at = this.reserve(outbox, length)
+      copyBytes(bytes, start, end, outbox.arena, at)
+    }
   }
 
   /** Bytes that stay as they are until they are sent. */

@@ -2,6 +2,7 @@
 import type { CloseReason } from '../observe/family.ts'
 import type { Connection } from './connection.ts'
 import type { Framing } from './framing.ts'
+import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 import type { TcpHandler } from './handler.ts'
 
 export class StreamFraming implements Framing {
@@ -17,9 +18,21 @@ export class StreamFraming implements Framing {
     this.#connection.state = this.#handler.open?.(this.#connection)
   }
 
+  thawed(frozen: FrozenConnection): void {
+    this.#connection.state = this.#handler.thaw?.(this.#connection, frozen.state)
+  }
+
+  get movable(): boolean {
+    return this.#handler.thaw !== undefined
+  }
+
+  freeze(): FrozenFraming {
+    return { transport: 'tcp', state: this.#handler.freeze?.(this.#connection) }
+  }
+
   push(bytes: Buffer, start: number, end: number): number {
     const whole = start === 0 && end === bytes.length
-    this.#connection.countReceived()
+    this.#connection.loop.countMessage(this.#connection.service, 0)
     const taken = this.#handler.data(this.#connection, whole ? bytes : bytes.subarray(start, end))
     if (typeof taken === 'number') return taken
     if (taken !== undefined) this.#connection.watch(taken)
@@ -33,7 +46,11 @@ export class StreamFraming implements Framing {
 
   send(payload: Uint8Array | string): void {
     this.#connection.write(typeof payload === 'string' ? Buffer.from(payload) : payload)
-    this.#connection.countSent()
+    this.#connection.loop.countMessage(this.#connection.service, 1)
+  }
+
+  unframe(frame: Uint8Array, message: (payload: Uint8Array, isBinary: boolean) => void): void {
+    message(frame, true)
   }
 
   close(): void {

@@ -5,10 +5,17 @@ import { copyBytes } from '../lib/bytes.ts'
 import type { CloseReason } from '../observe/family.ts'
 import type { Connection } from './connection.ts'
 import type { Framing } from './framing.ts'
+import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 import type { WebSocketHandler } from './handler.ts'
 import { COALESCE_BYTES_MAX } from './outbox.ts'
+import { decodeFrames } from './websocket/deflate.ts'
 import { encodeFrameHeader, FRAME_HEADER_BYTES_MAX, frameHeaderBytes, type OPCODE } from './websocket/frame.ts'
-import { type WebSocketHandler as FrameHandler, type WebSocketOutput, WebSocketProtocol } from './websocket/protocol.ts'
+import {
+  type WebSocketHandler as FrameHandler,
+  type FrozenProtocol,
+  type WebSocketOutput,
+  WebSocketProtocol,
+} from './websocket/protocol.ts'
 import type { ReceiverLimits } from './websocket/receiver.ts'
 
 const ABNORMAL = 1006
@@ -19,16 +26,32 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
   readonly #protocol: WebSocketProtocol
   #closeCode = ABNORMAL
 
-  constructor(connection: Connection, handler: WebSocketHandler, limits: ReceiverLimits) {
+  /** `frozen`: where the same connection stopped in another loop. */
+  constructor(connection: Connection, handler: WebSocketHandler, limits: ReceiverLimits, frozen?: FrozenProtocol) {
     this.#connection = connection
     this.#handler = handler
-    this.#protocol = new WebSocketProtocol(limits, this, this)
+    this.#protocol = new WebSocketProtocol(limits, this, this, frozen)
   }
 
   // ---- Framing: called by the connection --------------------------------------------------------------------------
 
   opened(): void {
     this.#connection.state = this.#handler.open?.(this.#connection)
+  }
+
+  thawed(frozen: FrozenConnection): void {
+    this.#protocol.drained()
+    this.#connection.state = this.#handler.thaw?.(this.#connection, frozen.state)
+  }
+
+  get movable(): boolean {
+    return this.#handler.thaw !== undefined
+  }
+
+  freeze(): FrozenFraming {
+    const state = this.#handler.freeze?.(this.#connection)
+    const { deflate } = this.#protocol
+    return { transport: 'ws', state, webSocket: { deflate, protocol: this.#protocol.freeze() } }
   }
 
   push(bytes: Buffer, start: number, end: number): number {
@@ -42,6 +65,10 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
 
   send(payload: Uint8Array | string, isBinary: boolean): void {
     this.#protocol.send(payload, isBinary)
+  }
+
+  unframe(frame: Uint8Array, message: (payload: Uint8Array, isBinary: boolean) => void): void {
+    decodeFrames(frame, message)
   }
 
   close(code: number, reason: string): void {
@@ -75,7 +102,7 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
   // ---- FrameHandler: called by the protocol -----------------------------------------------------------------------
 
   message(payload: Buffer, isBinary: boolean): void {
-    this.#connection.countReceived()
+    this.#connection.loop.countMessage(this.#connection.service, 0)
     this.#connection.watch(this.#handler.message(this.#connection, payload, isBinary))
   }
 
@@ -103,15 +130,16 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
       connection.writeShared(frame)
     } else {
       const at = connection.reserve(frameHeaderBytes(bytes) + bytes)
-      const headerBytes = encodeFrameHeader(connection.arena, at, opcode, bytes, rsv1)
-      copyBytes(payload, 0, bytes, connection.arena, at + headerBytes)
+      const { arena } = connection.loop.outbox
+      const headerBytes = encodeFrameHeader(arena, at, opcode, bytes, rsv1)
+      copyBytes(payload, 0, bytes, arena, at + headerBytes)
     }
-    connection.countSent()
+    connection.loop.countMessage(connection.service, 1)
   }
 
   writeEncoded(frame: Uint8Array): void {
     this.#connection.writeShared(frame)
-    this.#connection.countSent()
+    this.#connection.loop.countMessage(this.#connection.service, 1)
   }
 
   writeControl(frame: Uint8Array): void {

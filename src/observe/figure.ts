@@ -59,10 +59,15 @@ export type FigureName = keyof typeof FIGURES
 /** Gauges behind them that reports show and Prometheus does not: it has them by kind, or as a histogram. */
 export const REPORT_FIGURES = ['actors', 'mailboxDepth', 'turnP99Seconds'] as const
 
-/** Figures of one service on one thread. Open connections are `opened - closed`: both only ever grow. */
+/**
+ * Figures of one service on one thread. Open connections are `opened + arrived - closed - departed` (the latter two
+ * moved between shards): all only ever grow. Whoever sums reads this list from its end, so that the sum is not negative.
+ */
 export const SERVICE_FIGURES = {
   opened: { family: 'netOpened' },
+  arrived: { family: 'connections' },
   closed: { family: 'connections' },
+  departed: { family: 'connections' },
   messagesIn: { family: 'netMessages', labels: { direction: 'in' } },
   messagesOut: { family: 'netMessages', labels: { direction: 'out' } },
   handoffsOk: { family: 'handoffs', labels: { result: 'ok' } },
@@ -239,10 +244,12 @@ export function figureOf(row: Float64Array, column: number): number {
   return row[column] as number
 }
 
-/** Never negative: `closed` is read first, and `opened` is never behind it. */
+/** Never negative: what has left is read first, and what has come is never behind it. */
 export function openConnections(row: Float64Array, service: number): number {
+  const departed = figureOf(row, serviceColumn(service, 'departed'))
   const closed = figureOf(row, serviceColumn(service, 'closed'))
-  return figureOf(row, serviceColumn(service, 'opened')) - closed
+  const arrived = figureOf(row, serviceColumn(service, 'arrived'))
+  return figureOf(row, serviceColumn(service, 'opened')) + arrived - closed - departed
 }
 
 function columnsOf<N extends string>(table: Readonly<Record<N, FigureRow>>): Readonly<Record<N, number>> {

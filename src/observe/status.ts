@@ -214,18 +214,20 @@ export class Status {
 
 const ZERO: ServiceTotals = {
   opened: 0,
+  arrived: 0,
   closed: 0,
+  departed: 0,
   messagesIn: 0,
   messagesOut: 0,
   handoffsOk: 0,
   handoffsFailed: 0,
   handoffsRerouted: 0,
 }
-// Backwards, so that `closed` is read before `opened` and their difference is never negative.
+// Backwards, so that what has left is read before what has come and their difference is never negative.
 const SUMMED = (Object.keys(SERVICE_FIGURES) as ServiceFigureName[]).reverse()
 
 function openOf(totals: ServiceTotals | undefined): number {
-  return totals === undefined ? 0 : totals.opened - totals.closed
+  return totals === undefined ? 0 : totals.opened + totals.arrived - totals.closed - totals.departed
 }
 
 function messagesOf(row: Float64Array, services: number, figure: 'messagesIn' | 'messagesOut'): number {

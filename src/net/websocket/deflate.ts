@@ -3,13 +3,15 @@
 // more than a small message. Knows nothing of connections.
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { CLOSE_CODE } from './close-code.ts'
-import { encodeFrame, type Opcode } from './frame.ts'
+import { decodeFrameHeader, encodeFrame, OPCODE, type Opcode } from './frame.ts'
 
 /** Shorter payloads stay as they are: the header of a deflate block eats the gain. The value of `ws`. */
 export const DEFLATE_BYTES_MIN = 1024
 
 // What a sync flush ends with; the sender drops it and the receiver puts it back [RFC 7692 7.2.1, 7.2.2].
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff])
+// What we compressed ourselves was no longer than V8 allows.
+const MESSAGE_BYTES_MAX = 2 ** 30
 const EMPTY = Buffer.alloc(0)
 
 /** The compressed payload, or undefined if the message is short or does not shrink: then send it as it is. */
@@ -41,5 +43,17 @@ export function inflateMessage(
     // zlib knows no other way to say it. Whatever is not "too large" is bad input.
     const tooLarge = error instanceof RangeError && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE'
     return tooLarge ? CLOSE_CODE.messageTooLarge : CLOSE_CODE.invalidPayload
+  }
+}
+
+/** The messages of whole server frames, each of which is one message; control frames are passed over. */
+export function decodeFrames(frames: Uint8Array, message: (payload: Uint8Array, isBinary: boolean) => void): void {
+  for (let offset = 0; offset < frames.byteLength; ) {
+    const { opcode, rsv1, start, end } = decodeFrameHeader(frames, offset)
+    offset = end
+    if (opcode !== OPCODE.text && opcode !== OPCODE.binary) continue
+    const payload = frames.subarray(start, end)
+    const inflated = rsv1 ? inflateMessage(payload, MESSAGE_BYTES_MAX) : payload
+    if (typeof inflated !== 'number') message(inflated, opcode === OPCODE.binary)
   }
 }

@@ -85,3 +85,22 @@ export function encodeCloseFrame(code: number = CLOSE_CODE.noStatus, reason = ''
   payload.set(text.subarray(0, textBytes), 2)
   return encodeFrame(payload, OPCODE.close)
 }
+
+/** A frame as a server sends it, taken apart; [start, end) is its payload. */
+export interface FrameHeader {
+  readonly opcode: number
+  readonly rsv1: boolean
+  readonly start: number
+  readonly end: number
+}
+
+/** The frame that begins at `offset` of bytes that this module encoded. */
+export function decodeFrameHeader(bytes: Uint8Array, offset: number): FrameHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset)
+  const flags = view.getUint8(0)
+  const length7 = view.getUint8(1)
+  const payloadBytes =
+    length7 < LENGTH_16 ? length7 : length7 === LENGTH_16 ? view.getUint16(2) : Number(view.getBigUint64(2))
+  const start = offset + frameHeaderBytes(payloadBytes)
+  return { opcode: flags & 0x0f, rsv1: (flags & RSV1) !== 0, start, end: start + payloadBytes }
+}

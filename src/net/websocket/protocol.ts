@@ -85,6 +85,11 @@ export class WebSocketProtocol implements FrameSink {
     return this.#state
   }
 
+  /** Whether permessage-deflate was negotiated. */
+  get deflate(): boolean {
+    return this.#limits.deflate
+  }
+
   /** Bytes from the peer, unmasked in place; returns how many were consumed (fewer than all if paused meanwhile). */
   push(bytes: Buffer, start: number, end: number): number {
     return this.#state === 'closed' ? end - start : this.#receiver.push(bytes, start, end, this)

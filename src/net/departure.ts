@@ -1,0 +1,57 @@
+// A connection that wants to leave its loop: its input is held back until the kernel has taken everything it had to
+// say, or until the time for that is over. Made only when a connection moves.
+import type { TimerHandle } from '../timer/wheel.ts'
+import type { EventLoop } from './event-loop.ts'
+
+/** What is held back. */
+export interface Departing {
+  readonly loop: EventLoop
+  /** Everything sent is with the kernel, and the handler knows it. */
+  readonly drained: boolean
+  /** Takes input again, which it has not since `heldMs`. */
+  release(heldMs: number): void
+}
+
+export class Departure {
+  /** Everything has left: the connection may be frozen, now. */
+  ready = false
+  readonly startMs: number
+  readonly #connection: Departing
+  readonly #done: (drained: boolean) => void
+  #timer: TimerHandle | undefined
+
+  constructor(connection: Departing, timeoutMs: number, done: (drained: boolean) => void) {
+    this.#connection = connection
+    this.#done = done
+    this.startMs = connection.loop.readClock()
+    this.#timer = connection.loop.wheel.schedule(timeoutMs, giveUp, this)
+  }
+
+  /** Output has moved. */
+  look(): void {
+    if (this.ready || this.#timer === undefined || !this.#connection.drained) return
+    this.#stopTimer()
+    this.ready = true
+    this.#done(true)
+    this.ready = false
+    // Whoever asked did not freeze it.
+    this.#connection.release(this.startMs)
+  }
+
+  /** Not now. Told later, so that nobody asks again in the middle of whatever prevents it. */
+  fail(): void {
+    if (this.#timer === undefined) return
+    this.#stopTimer()
+    this.#connection.release(this.startMs)
+    queueMicrotask(() => this.#done(false))
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== undefined) this.#connection.loop.wheel.cancel(this.#timer)
+    this.#timer = undefined
+  }
+}
+
+function giveUp(departure: Departure): void {
+  departure.fail()
+}

@@ -1,0 +1,26 @@
+// A connection on its way to another thread: everything but its native handle, which travels beside it. Plain data,
+// structured-cloneable.
+import type { ConnectionIdentity } from './identity.ts'
+import type { FrozenProtocol } from './websocket/protocol.ts'
+
+/** What a connection's framing adds. */
+export interface FrozenFraming {
+  readonly transport: 'tcp' | 'ws'
+  /** What the handler's `freeze` answered. */
+  readonly state: unknown
+  readonly webSocket?: { readonly deflate: boolean; readonly protocol: FrozenProtocol }
+}
+
+export interface FrozenConnection extends ConnectionIdentity, FrozenFraming {
+  readonly timeoutMs: number
+  /** How long it had been silent; the time on the way does not count, because nobody listened. */
+  readonly idleMs: number
+  readonly paused: boolean
+  readonly lowPriority: boolean
+  /** The peer's FIN has been handled. One that has not is still in the kernel. */
+  readonly peerEnded: boolean
+  /** Bytes that were read and not handled. */
+  readonly unparsed?: Uint8Array
+  /** When it was frozen, on the process's monotonic clock. */
+  readonly frozenMs: number
+}
