@@ -3,7 +3,16 @@
 import { connect, type Socket } from 'node:net'
 import type { Clock } from '../lib/clock.ts'
 import type { CloseReason } from '../observe/family.ts'
-import { add, closedColumn, countClosed, FIGURE, SERVICES_MAX, serviceColumn } from '../observe/figure.ts'
+import {
+  add,
+  closedColumn,
+  countArrived,
+  countClosed,
+  countDeparted,
+  FIGURE,
+  SERVICES_MAX,
+  serviceColumn,
+} from '../observe/figure.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import { Connection } from './connection.ts'
 import type { Framing } from './framing.ts'
@@ -51,6 +60,8 @@ export interface EventLoopOptions {
   readonly onHandlerError: (connection: Connection, error: unknown) => void
   /** An accepted socket is gone. */
   readonly onEnded?: ((id: number) => void) | undefined
+  /** A connection has ended here; one that moved has not. Before its handler's `close`. */
+  readonly onRemoved?: ((connection: Connection) => void) | undefined
   /** Where that goes which is sent to connections after they moved away. Default: nowhere. */
   readonly onMoved?: MovedOutput | undefined
 }
@@ -92,6 +103,7 @@ export class EventLoop {
   readonly #onTurn: (seconds: number) => void
   readonly #onHandlerError: (connection: Connection, error: unknown) => void
   readonly #onEnded: ((id: number) => void) | undefined
+  readonly #onRemoved: ((connection: Connection) => void) | undefined
   #depth = 0
   #turnStartMs = 0
   #memoryCheckBytes = MEMORY_CHECK_STEP_BYTES
@@ -112,6 +124,7 @@ export class EventLoop {
     this.#onTurn = options.onTurn
     this.#onHandlerError = options.onHandlerError
     this.#onEnded = options.onEnded
+    this.#onRemoved = options.onRemoved
     this.onMoved = options.onMoved
     this.#generation = options.generation ?? 0
     this.#lowPriorityLeft = options.limits.lowPriorityBudget
@@ -140,7 +153,7 @@ export class EventLoop {
     const socket = this.adopt(handle)
     const connection = new Connection(this, socket, frozen, framing)
     this.#attach(socket, connection)
-    if (frozen.service >= 0) add(this.figures, serviceColumn(frozen.service, 'arrived'), 1)
+    if (frozen.service >= 0) countArrived(this.figures, frozen.service)
     connection.thaw(frozen)
     return connection
   }
@@ -254,6 +267,7 @@ export class EventLoop {
 
   removed(connection: Connection, reason: CloseReason): void {
     this.#connections.delete(connection.id)
+    this.#onRemoved?.(connection)
     this.ended(connection.service, connection.id, reason)
   }
 
@@ -261,7 +275,7 @@ export class EventLoop {
   departed(connection: Connection, socket: Socket): void {
     this.#connections.delete(connection.id)
     ;(socket as Attached)[CONNECTION] = undefined
-    if (connection.service >= 0) add(this.figures, serviceColumn(connection.service, 'departed'), 1)
+    if (connection.service >= 0) countDeparted(this.figures, connection.service)
   }
 
   /** One message of a service, in (0) or out (1). */

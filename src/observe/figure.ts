@@ -129,7 +129,17 @@ export function countOpened(row: Float64Array, service: number): void {
   add(row, SERVICES_START + service * SERVICE_COLUMNS + SERVICE_FIGURE.opened, 1)
 }
 
-/** A connection counted by `countOpened` has ended. */
+/** A connection of the service has moved to this row's thread. */
+export function countArrived(row: Float64Array, service: number): void {
+  add(row, SERVICES_START + service * SERVICE_COLUMNS + SERVICE_FIGURE.arrived, 1)
+}
+
+/** A connection has moved away from this row's thread. */
+export function countDeparted(row: Float64Array, service: number): void {
+  add(row, SERVICES_START + service * SERVICE_COLUMNS + SERVICE_FIGURE.departed, 1)
+}
+
+/** A connection counted by `countOpened` or `countArrived` has ended. */
 export function countClosed(row: Float64Array, service: number, reason: CloseReason): void {
   add(row, SERVICES_START + service * SERVICE_COLUMNS + SERVICE_FIGURE.closed, 1)
   add(row, CLOSED[reason], 1)

@@ -1,17 +1,23 @@
 // What a shard does with a connection that was handed to it: rebuilds the socket, puts TLS or HTTP in front where the
-// listener says so, and adds it to the loop with its service's handler.
+// listener says so, and adds it to the loop with its service's handler. One that was open in another shard goes on.
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
-import type { EventLoop } from '../net/event-loop.ts'
+import type { Connection } from '../net/connection.ts'
+import type { EventLoop, FramingFactory } from '../net/event-loop.ts'
+import type { FrozenConnection } from '../net/frozen-connection.ts'
+import type { WebSocketHandler } from '../net/handler.ts'
+import type { TcpHandle } from '../net/handoff.ts'
 import type { Handover } from '../net/handover.ts'
 import { UpgradeServer } from '../net/http.ts'
 import type { ConnectionIdentity } from '../net/identity.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { StreamFraming } from '../net/tcp.ts'
 import { WebSocketFraming } from '../net/web-socket.ts'
+import type { FrozenProtocol } from '../net/websocket/protocol.ts'
+import type { ReceiverLimits } from '../net/websocket/receiver.ts'
 import type { CloseReason } from '../observe/family.ts'
-import { countOpened } from '../observe/figure.ts'
+import { countArrived, countOpened } from '../observe/figure.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { ServiceHandlers } from '../services/service.ts'
 
@@ -34,6 +40,9 @@ export class Intake {
   readonly #identities = new WeakMap<Socket, ConnectionIdentity>()
   readonly #badRequests: LimitedLogger
   readonly #badTls: LimitedLogger
+  readonly #badThaws: LimitedLogger
+  /** By service index, without and with deflate: one object for all connections, because it is part of each of them. */
+  readonly #limits: [plain: ReceiverLimits, deflate: ReceiverLimits][] = []
   /** TLS handshakes under way, each with the function that ends it. */
   readonly #handshakes = new Map<TLSSocket, (reason: CloseReason) => void>()
 
@@ -41,6 +50,7 @@ export class Intake {
     this.#options = options
     this.#badRequests = options.log.limited('net.request_refused', BAD_INPUT_LOGGED_PER_SECOND)
     this.#badTls = options.log.limited('net.tls_failed', BAD_INPUT_LOGGED_PER_SECOND)
+    this.#badThaws = options.log.limited('net.thaw_failed', BAD_INPUT_LOGGED_PER_SECOND)
     this.#secure = options.listeners.map(({ tls }) =>
       tls === undefined
         ? undefined
@@ -79,6 +89,49 @@ export class Intake {
     else this.#secureFirst(listener, socket, identity, handover, secureContext)
   }
 
+  /**
+   * Goes on with a connection of another shard. Undefined, and it is closed: its service does not run here, or cannot
+   * take a connection over.
+   */
+  thaw(frozen: FrozenConnection, handle: TcpHandle): Connection | undefined {
+    const { loop, listeners } = this.#options
+    const framing = this.#framingOf(frozen)
+    if (framing !== undefined) return loop.thaw(frozen, handle, framing)
+    handle.close()
+    if (frozen.service >= 0) countArrived(loop.figures, frozen.service)
+    loop.ended(frozen.service, frozen.id, 'error')
+    const service = listeners.find(({ serviceIndex }) => serviceIndex === frozen.service)?.service
+    this.#badThaws.warn({ service, transport: frozen.transport, connection: frozen.id })
+    return undefined
+  }
+
+  #framingOf({ service, transport, webSocket }: FrozenConnection): FramingFactory | undefined {
+    const handlers = this.#options.handlers[service]
+    if (transport === 'tcp') {
+      const handler = handlers?.tcp
+      return handler?.thaw === undefined ? undefined : (connection) => new StreamFraming(connection, handler)
+    }
+    const handler = handlers?.ws
+    if (handler?.thaw === undefined || webSocket === undefined) return undefined
+    const { deflate, protocol } = webSocket
+    return (connection) => this.#webSocket(connection, handler, deflate, protocol)
+  }
+
+  #webSocket(
+    connection: Connection,
+    handler: WebSocketHandler,
+    deflate: boolean,
+    frozen?: FrozenProtocol,
+  ): WebSocketFraming {
+    const { service } = connection
+    const messageBytesMax = this.#options.handlers[service]?.messageBytesMax ?? WS_MESSAGE_BYTES_MAX
+    this.#limits[service] ??= [
+      { messageBytesMax, deflate: false },
+      { messageBytesMax, deflate: true },
+    ]
+    return new WebSocketFraming(connection, handler, this.#limits[service][deflate ? 1 : 0], frozen)
+  }
+
   #admit(
     listener: ListenerSpec,
     socket: Socket,
@@ -106,11 +159,6 @@ export class Intake {
 
   #upgradeServer(listener: ListenerSpec): UpgradeServer {
     const { loop, handlers } = this.#options
-    const limitsOf = (deflate: boolean): { messageBytesMax: number; deflate: boolean } => ({
-      messageBytesMax: handlers[listener.serviceIndex]?.messageBytesMax ?? WS_MESSAGE_BYTES_MAX,
-      deflate,
-    })
-    let limits: ReturnType<typeof limitsOf>[] | undefined
     return new UpgradeServer({
       loop,
       permessageDeflate: listener.permessageDeflate,
@@ -123,10 +171,7 @@ export class Intake {
           return
         }
         this.#identities.delete(socket)
-        // One object for all connections: it is part of each of them.
-        limits ??= [limitsOf(false), limitsOf(true)]
-        const chosen = limits[deflate ? 1 : 0] as ReturnType<typeof limitsOf>
-        loop.add(socket, identity, (connection) => new WebSocketFraming(connection, handler, chosen), head)
+        loop.add(socket, identity, (connection) => this.#webSocket(connection, handler, deflate), head)
       },
     })
   }

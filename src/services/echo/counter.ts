@@ -44,6 +44,9 @@ export interface EchoCounters {
   readonly bytesOut: Cell
   opened(): void
   closed(): void
+  /** A connection moved here, or away: it was counted where it opened. */
+  arrived(): void
+  departed(): void
   /** Counts an idle timeout and closes the connection. */
   idle(connection: Connection): void
 }
@@ -76,6 +79,12 @@ function ofTransport(metrics: ThreadMetrics, transport: (typeof TRANSPORTS)[numb
       total.value++
     },
     closed() {
+      open.value--
+    },
+    arrived() {
+      open.value++
+    },
+    departed() {
       open.value--
     },
     idle(connection) {

@@ -66,6 +66,14 @@ function prefixed(counters: EchoCounters): TcpHandler<EchoedLines> {
       counters.opened()
       return new EchoedLines(connection, counters)
     },
+    freeze(connection) {
+      counters.departed()
+      return connection.state.freeze()
+    },
+    thaw(connection, part) {
+      counters.arrived()
+      return new EchoedLines(connection, counters, part as Uint8Array)
+    },
     data: (connection, bytes) => connection.state.push(bytes),
     end(connection) {
       connection.state.end()
@@ -80,6 +88,8 @@ function prefixed(counters: EchoCounters): TcpHandler<EchoedLines> {
 function raw(counters: EchoCounters): TcpHandler<void> {
   return {
     open: () => counters.opened(),
+    freeze: () => counters.departed(),
+    thaw: () => counters.arrived(),
     data(connection, bytes) {
       counters.bytesIn.value += bytes.length
       counters.bytesOut.value += bytes.length
@@ -94,6 +104,8 @@ function raw(counters: EchoCounters): TcpHandler<void> {
 function webSocket(counters: EchoCounters): WebSocketHandler<void> {
   return {
     open: () => counters.opened(),
+    freeze: () => counters.departed(),
+    thaw: () => counters.arrived(),
     message(connection, payload, isBinary) {
       counters.bytesIn.value += payload.length
       counters.bytesOut.value += payload.length
@@ -105,13 +117,23 @@ function webSocket(counters: EchoCounters): WebSocketHandler<void> {
   }
 }
 
-function withIdleTimeout<State, H extends { open?(connection: Connection<State>): State }>(handler: H, ms: number): H {
-  const { open } = handler
+interface Opens<State> {
+  open?(connection: Connection<State>): State
+  thaw?(connection: Connection<State>, frozen: unknown): State
+}
+
+function withIdleTimeout<State, H extends Opens<State>>(handler: H, ms: number): H {
+  const { open, thaw } = handler
   return {
     ...handler,
     open(connection: Connection<State>): State {
       connection.setTimeout(ms)
       return open?.(connection) as State
+    },
+    // The configuration may be another than where it came from.
+    thaw(connection: Connection<State>, frozen: unknown): State {
+      connection.setTimeout(ms)
+      return thaw?.(connection, frozen) as State
     },
   }
 }
@@ -122,10 +144,10 @@ class EchoedLines implements LineOutput {
   readonly #counters: EchoCounters
   readonly #lines: LineEcho
 
-  constructor(connection: Connection<EchoedLines>, counters: EchoCounters) {
+  constructor(connection: Connection<EchoedLines>, counters: EchoCounters, part?: Uint8Array) {
     this.#connection = connection as Connection
     this.#counters = counters
-    this.#lines = new LineEcho(connection.serial)
+    this.#lines = new LineEcho(connection.serial, part)
   }
 
   push(bytes: Buffer): number {
@@ -136,6 +158,10 @@ class EchoedLines implements LineOutput {
 
   end(): void {
     this.#lines.end(this)
+  }
+
+  freeze(): Uint8Array {
+    return this.#lines.freeze()
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): void {

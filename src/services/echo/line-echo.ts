@@ -19,8 +19,15 @@ export class LineEcho {
   #part: Buffer | undefined
   #partBytes = 0
 
-  constructor(serial: number) {
+  /** `part`: what `freeze` answered where this connection was before. */
+  constructor(serial: number, part?: Uint8Array) {
     this.#prefix = Buffer.from(`[Conn ${serial}] `)
+    if (part !== undefined && part.length > 0) this.#keep(Buffer.from(part), 0, part.length)
+  }
+
+  /** The bytes of a line whose end has not come. */
+  freeze(): Uint8Array {
+    return new Uint8Array(this.#part?.subarray(0, this.#partBytes) ?? [])
   }
 
   /** Echoes the lines of `bytes`; answers how many bytes were taken, fewer than all if the output got blocked. */
