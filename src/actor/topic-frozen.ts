@@ -1,0 +1,46 @@
+// What of topics travels from shard to shard when slots and connections move: plain, structured-cloneable data.
+import type { TopicSince } from './topic-connection.ts'
+
+/** A relay that gets every message. */
+export interface Interest {
+  readonly thread: number
+  /** The topic's number at that relay. */
+  readonly feed: number
+  /** The first message it could not be sent because the way was full; 0: none. */
+  behindFrom: number
+}
+
+export interface Member {
+  readonly thread: number
+  /** JSON. */
+  readonly info: Uint8Array
+}
+
+/** A topic on its way to another shard; structured-cloneable. */
+export interface FrozenTopic {
+  readonly name: string
+  readonly slot: number
+  readonly epoch: number
+  readonly offset: number
+  readonly activeMs: number
+  /** When it was frozen: threads that went down since are not resurrected. */
+  readonly frozenMs: number
+  /** Packed. */
+  readonly entries: Uint8Array
+  readonly interests: readonly Readonly<Interest>[]
+  readonly members: readonly (Member & { readonly id: number })[]
+}
+
+/** A subscription on its way to another shard. */
+export interface FrozenSubscription {
+  readonly topic: string
+  /** It was told that it is subscribed. */
+  readonly told: boolean
+  /** If told, where it stands: the last message it was given or passed over. Else what it asked for, if anything. */
+  readonly since?: TopicSince
+  readonly deliver?: string
+  /** JSON. */
+  readonly presence?: string
+  /** Packed messages that wait for it. */
+  readonly queue?: Uint8Array
+}

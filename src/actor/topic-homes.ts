@@ -1,0 +1,469 @@
+// The homes of the topics whose slots a thread owns: handles what relays and publishers send them, and answers. Knows
+// threads only by number and rings only as a function that sends; it never waits for anybody.
+import { copyBytes } from '../lib/bytes.ts'
+import type { Clock } from '../lib/clock.ts'
+import { errorFields, type Logger } from '../observe/logger.ts'
+import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
+import { decodeValue } from './codec.ts'
+import { kindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
+import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'
+import type { FrozenTopic, Interest } from './topic-frozen.ts'
+import { TopicHome } from './topic-home.ts'
+import { presentParts } from './topic-presence.ts'
+import {
+  ASK,
+  ENTER,
+  FORM,
+  HERE,
+  JOIN,
+  JOINED,
+  JOINED_AT,
+  LEAVE,
+  LOST,
+  MESSAGE,
+  nameEnd,
+  PUBLISH,
+  PULL,
+  PULLED,
+  RIGHT,
+  readName,
+  STRAY,
+  TOPIC_HEAD_BYTES_MAX,
+  TOPIC_RECORD,
+} from './topic-record.ts'
+
+/** Sends a record to the relay of a thread; copies what it is given. False: overloaded, nothing was taken. */
+export type ToThread = (
+  thread: number,
+  kind: number,
+  head: Uint8Array,
+  headBytes: number,
+  body?: Uint8Array,
+  bodyStart?: number,
+  bodyBytes?: number,
+) => boolean
+
+export interface TopicHomesOptions {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly definitions: ReadonlyMap<string, TopicDefinition>
+  readonly toThread: ToThread
+  /** `topic.recentBytes` */
+  readonly recentBytes: number
+  /** 0 to below 1. */
+  readonly random: () => number
+  readonly log: Logger
+  /** Default TOPICS_MAX. */
+  readonly topicsMax?: number
+}
+
+export interface TopicHomesReport {
+  readonly topics: number
+  readonly interests: number
+  readonly members: number
+  readonly entries: number
+  readonly bytes: number
+  /** Relays that wait for messages because the way to them was full. */
+  readonly behind: number
+  /** Messages no relay was sent: nobody had subscribed, and their kind keeps nothing. */
+  readonly unheard: number
+  /** Joins and publishes refused because TOPICS_MAX was reached, members because PRESENCE_MEMBERS_MAX was. */
+  readonly refused: number
+}
+
+/** Topics that live on one shard. A guess: some hundred bytes each. */
+export const TOPICS_MAX = 200_000
+
+/** Of one topic; later ones subscribe without being present. */
+export const PRESENCE_MEMBERS_MAX = 10_000
+
+/** One answer to a pull: small beside a ring, so that it holds up nobody. At least one message. */
+export const PULL_BYTES_MAX = 64 * 1024
+export const PULL_COUNT_MAX = 256
+
+const BEHIND_RETRY_MS = 20
+const BEHIND_BURST_MAX = 1_024
+
+/** The sweep looks at some topics each time: it must not hold up a turn. */
+const SWEEP_MS = 250
+const SWEEP_TOPICS = 2_000
+
+/** Leaves 10 random bits, so that two topics of one millisecond differ; below 2^53 until the year 2255. */
+const EPOCHS_PER_MS = 1024
+
+export class TopicHomes {
+  readonly #options: TopicHomesOptions
+  readonly #clock: Clock
+  readonly #homes = new Map<string, TopicHome>()
+  readonly #bySlot = new Map<number, Set<TopicHome>>()
+  /** When threads went down, on the clock of the process. */
+  readonly #downMs = new Map<number, number>()
+  /** Topics with a relay that is behind. */
+  readonly #behind = new Set<TopicHome>()
+  #behindTimer: TimerHandle = NO_TIMER
+  #sweepTimer: TimerHandle = NO_TIMER
+  #sweep: Iterator<TopicHome> | undefined
+  #lastEpoch = 0
+  #unheard = 0
+  #refused = 0
+  /** Written anew for every record: what receives it may send in turn. */
+  readonly #head = Buffer.alloc(TOPIC_HEAD_BYTES_MAX)
+
+  constructor(options: TopicHomesOptions) {
+    this.#options = options
+    this.#clock = options.clock
+  }
+
+  /** A record of `isForHome` for a slot this thread owns; it begins with the slot and is valid only during the call. */
+  receive(kind: number, slot: number, source: number, record: Buffer): void {
+    switch (kind) {
+      case TOPIC_RECORD.publish:
+        this.#publish(slot, record)
+        break
+      case TOPIC_RECORD.join:
+        this.#join(slot, source, record)
+        break
+      case TOPIC_RECORD.leave:
+        this.#homes.get(readName(record, LEAVE.nameBytes, LEAVE.name))?.leave(source, record.readUInt32LE(LEAVE.feed))
+        break
+      case TOPIC_RECORD.pull:
+        this.#pull(source, record)
+        break
+      case TOPIC_RECORD.enter:
+        this.#enter(source, record)
+        break
+      case TOPIC_RECORD.exit:
+        this.#exit(source, record)
+        break
+      case TOPIC_RECORD.ask:
+        this.#ask(source, record)
+        break
+      case TOPIC_RECORD.stray:
+        this.#stray(slot, source, record)
+        break
+    }
+  }
+
+  /** Names of the topics that live here in this slot. */
+  topicsIn(slot: number): string[] {
+    return [...(this.#bySlot.get(slot) ?? [])].map((home) => home.name)
+  }
+
+  /** Takes the topics of a slot away from here. */
+  freezeSlot(slot: number): FrozenTopic[] {
+    const homes = [...(this.#bySlot.get(slot) ?? [])]
+    for (const home of homes) this.#forget(home)
+    return homes.map((home) => home.freeze(this.#clock.nowMs()))
+  }
+
+  /** Goes on with topics that another thread froze, and tells their relays where they are now. */
+  thaw(topics: readonly FrozenTopic[]): void {
+    for (const frozen of topics) {
+      const definition = this.#definitionOf(frozen.name)
+      if (definition === undefined) continue
+      const home = TopicHome.thaw(frozen, definition, this.#options.recentBytes, this.#clock.nowMs())
+      // At once is late enough: it may have gone down before it was frozen, and then nothing of it is in here.
+      for (const [thread, atMs] of this.#downMs) if (atMs >= frozen.frozenMs) home.threadDown(thread)
+      const before = this.#homes.get(home.name)
+      if (before !== undefined) this.#forget(before)
+      this.#remember(home)
+      for (const interest of [...home.interests]) {
+        if (interest.behindFrom !== 0) this.#fellBehind(home)
+        this.#sendHere(home, interest)
+      }
+    }
+  }
+
+  /** Call it before a successor of the thread may send: its interest and its members are dropped. */
+  threadDown(thread: number): void {
+    this.#downMs.set(thread, this.#clock.nowMs())
+    for (const home of this.#homes.values()) home.threadDown(thread)
+  }
+
+  report(): TopicHomesReport {
+    const sums = { interests: 0, members: 0, entries: 0, bytes: 0 }
+    for (const { interests, members, history } of this.#homes.values()) {
+      sums.interests += interests.length
+      sums.members += members.size
+      sums.entries += history.size
+      sums.bytes += history.bytes
+    }
+    const { size: topics } = this.#homes
+    return { topics, ...sums, behind: this.#behind.size, unheard: this.#unheard, refused: this.#refused }
+  }
+
+  close(): void {
+    this.#options.wheel.cancel(this.#behindTimer)
+    this.#options.wheel.cancel(this.#sweepTimer)
+  }
+
+  // ---- messages ---------------------------------------------------------------------------------------------------
+
+  #publish(slot: number, record: Buffer): void {
+    const nameStop = nameEnd(record, PUBLISH.nameBytes, PUBLISH.name)
+    const name = record.toString('utf8', PUBLISH.name, nameStop)
+    let home = this.#homes.get(name)
+    if (home === undefined) {
+      // A message that nobody gets and nobody could ask for later needs no topic.
+      if (this.#definitionOf(name)?.history === undefined) {
+        this.#unheard++
+        return
+      }
+      home = this.#create(name, slot)
+      if (home === undefined) return
+    }
+    const nowMs = this.#clock.nowMs()
+    home.activeMs = nowMs
+    const form = record[PUBLISH.form] as number
+    const keyBytes = record.readUInt16LE(PUBLISH.keyBytes)
+    const entry =
+      form < FORM.value ? entryOf(home, nowMs, record, nameStop) : this.#encode(home, nowMs, record, nameStop)
+    if (entry === undefined) return
+    home.history.append(entry, nowMs)
+    for (const interest of home.interests) {
+      if (interest.behindFrom !== 0 || this.#sendMessage(home, interest, entry, keyBytes)) continue
+      interest.behindFrom = entry.offset
+      this.#fellBehind(home)
+    }
+  }
+
+  /** User code makes the payload. What it throws on is not published. */
+  #encode(home: TopicHome, nowMs: number, record: Buffer, keyStart: number): TopicEntry | undefined {
+    const { name, definition, epoch } = home
+    const keyBytes = record.readUInt16LE(PUBLISH.keyBytes)
+    const offset = home.offset + 1
+    try {
+      const tag = (record[PUBLISH.form] as number) - FORM.value
+      const message = decodeValue(tag, record, keyStart + keyBytes, record.length)
+      const payload = definition.encode?.(message as never, { topic: name, epoch, offset }) ?? ''
+      const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
+      const body = Buffer.concat([record.subarray(keyStart, keyStart + keyBytes), bytes])
+      return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes, body }
+    } catch (error) {
+      this.#options.log.warn('topic.encode_failed', { topic: name, ...errorFields(error) })
+      return undefined
+    }
+  }
+
+  #sendMessage(home: TopicHome, interest: Interest, entry: TopicEntry, keyBytes: number): boolean {
+    const head = this.#head
+    head.writeUInt32LE(interest.feed, MESSAGE.feed)
+    head.writeUInt16LE(home.slot, MESSAGE.slot)
+    head.writeUInt16LE(keyBytes, MESSAGE.keyBytes)
+    head.writeDoubleLE(home.epoch, MESSAGE.epoch)
+    head.writeDoubleLE(entry.offset, MESSAGE.offset)
+    head[MESSAGE.text] = entry.text ? 1 : 0
+    const { body } = entry
+    return this.#options.toThread(interest.thread, TOPIC_RECORD.message, head, MESSAGE.key, body, 0, body.length)
+  }
+
+  // ---- relays that are behind -------------------------------------------------------------------------------------
+
+  #fellBehind(home: TopicHome): void {
+    this.#behind.add(home)
+    const { wheel } = this.#options
+    if (wheel.remainingMs(this.#behindTimer) === undefined)
+      this.#behindTimer = wheel.schedule(BEHIND_RETRY_MS, () => this.#retryBehind())
+  }
+
+  #retryBehind(): void {
+    for (const home of this.#behind) {
+      let isBehind = false
+      for (const interest of [...home.interests]) if (!this.#catchUp(home, interest)) isBehind = true
+      if (!isBehind || this.#homes.get(home.name) !== home) this.#behind.delete(home)
+    }
+    if (this.#behind.size > 0) this.#options.wheel.rearm(this.#behindTimer, BEHIND_RETRY_MS)
+  }
+
+  /** Sends what a relay has missed, as far as it is kept and there is room; answers whether it is level. */
+  #catchUp(home: TopicHome, interest: Interest): boolean {
+    if (interest.behindFrom === 0) return true
+    const first = home.history.first(RIGHT.repair, this.#clock.nowMs())
+    if (first > interest.behindFrom) {
+      if (!this.#sendLost(home, interest, first - 1)) return false
+      interest.behindFrom = first
+    }
+    for (let burst = 0; burst < BEHIND_BURST_MAX; burst++) {
+      const entry = home.history.get(interest.behindFrom)
+      if (entry === undefined) {
+        interest.behindFrom = 0
+        return true
+      }
+      if (!this.#sendMessage(home, interest, entry, entry.keyBytes)) return false
+      interest.behindFrom++
+    }
+    return false
+  }
+
+  #sendLost(home: TopicHome, interest: Interest, to: number): boolean {
+    const head = this.#head
+    head.writeUInt32LE(interest.feed, LOST.feed)
+    head.writeDoubleLE(home.epoch, LOST.epoch)
+    head.writeDoubleLE(interest.behindFrom, LOST.from)
+    head.writeDoubleLE(to, LOST.to)
+    return this.#options.toThread(interest.thread, TOPIC_RECORD.lost, head, LOST.end)
+  }
+
+  // ---- relays -----------------------------------------------------------------------------------------------------
+
+  #join(slot: number, source: number, record: Buffer): void {
+    const name = readName(record, JOIN.nameBytes, JOIN.name)
+    const home = this.#homes.get(name) ?? this.#create(name, slot)
+    const feed = record.readUInt32LE(JOIN.feed)
+    const isFresh = home?.join(source, feed)
+    if (home !== undefined) home.activeMs = this.#clock.nowMs()
+    const head = this.#head
+    head.writeUInt32LE(feed, JOINED_AT.feed)
+    head.writeUInt32LE(record.readUInt32LE(JOIN.request), JOINED_AT.request)
+    head.writeDoubleLE(home?.epoch ?? 0, JOINED_AT.epoch)
+    head.writeDoubleLE(home?.offset ?? 0, JOINED_AT.offset)
+    head[JOINED_AT.outcome] = isFresh === undefined ? JOINED.refused : isFresh ? JOINED.fresh : JOINED.known
+    // If there is no room the relay asks again.
+    this.#options.toThread(source, TOPIC_RECORD.joined, head, JOINED_AT.end)
+  }
+
+  #sendHere(home: TopicHome, interest: Interest): void {
+    const head = this.#head
+    head.writeUInt32LE(interest.feed, HERE.feed)
+    head.writeUInt32LE(home.slot, HERE.slot)
+    head.writeDoubleLE(home.epoch, HERE.epoch)
+    head.writeDoubleLE(home.offset, HERE.offset)
+    // If there is no room the relay finds out by its next join.
+    this.#options.toThread(interest.thread, TOPIC_RECORD.here, head, HERE.end)
+  }
+
+  /** A relay got something of a topic it has left: the leave was lost with a thread, or is on its way. */
+  #stray(slot: number, source: number, record: Buffer): void {
+    const epoch = record.readDoubleLE(STRAY.epoch)
+    for (const home of this.#bySlot.get(slot) ?? []) {
+      if (home.epoch === epoch) home.leave(source, record.readUInt32LE(STRAY.feed))
+    }
+  }
+
+  #pull(source: number, record: Buffer): void {
+    const home = this.#homes.get(readName(record, PULL.nameBytes, PULL.name))
+    const right = record[PULL.right] === RIGHT.repair ? RIGHT.repair : RIGHT.history
+    // With another epoch the relay sees that it asked for what is no more.
+    const isSame = home !== undefined && home.epoch === record.readDoubleLE(PULL.epoch)
+    const nowMs = this.#clock.nowMs()
+    const offset = home?.offset ?? 0
+    const kept = home?.history.first(right, nowMs) ?? 1
+    const first = Math.max(kept, record.readDoubleLE(PULL.after) + 1)
+    const answer = isSame ? this.#entriesFrom(home, first) : EMPTY
+    const head = this.#head
+    head.writeUInt32LE(record.readUInt32LE(PULL.feed), PULLED.feed)
+    head.writeUInt32LE(record.readUInt32LE(PULL.request), PULLED.request)
+    head.writeDoubleLE(home?.epoch ?? 0, PULLED.epoch)
+    head.writeDoubleLE(first, PULLED.first)
+    head.writeDoubleLE(offset, PULLED.offset)
+    head[PULLED.right] = right
+    this.#options.toThread(source, TOPIC_RECORD.pulled, head, PULLED.entries, answer, 0, answer.length)
+  }
+
+  #entriesFrom(home: TopicHome, first: number): Buffer {
+    let bytes = 0
+    let stop = first
+    for (; stop < first + PULL_COUNT_MAX; stop++) {
+      const entry = home.history.get(stop)
+      if (entry === undefined || (stop > first && bytes + packedBytes(entry) > PULL_BYTES_MAX)) break
+      bytes += packedBytes(entry)
+    }
+    const answer = Buffer.allocUnsafe(bytes)
+    let at = 0
+    for (let offset = first; offset < stop; offset++) at = packEntry(answer, at, home.history.get(offset) as TopicEntry)
+    return answer
+  }
+
+  // ---- presence ---------------------------------------------------------------------------------------------------
+
+  #enter(source: number, record: Buffer): void {
+    const stop = nameEnd(record, ENTER.nameBytes, ENTER.name)
+    const home = this.#homes.get(record.toString('utf8', ENTER.name, stop))
+    if (home === undefined) return
+    const member = record.readDoubleLE(ENTER.member)
+    if (home.members.size >= PRESENCE_MEMBERS_MAX && !home.members.has(member)) this.#refused++
+    else home.members.set(member, { thread: source, info: Uint8Array.from(record.subarray(stop)) })
+  }
+
+  #exit(source: number, record: Buffer): void {
+    const home = this.#homes.get(readName(record, ENTER.nameBytes, ENTER.name))
+    const id = record.readDoubleLE(ENTER.member)
+    // It may have entered again elsewhere: a connection that has moved.
+    if (home?.members.get(id)?.thread === source) home.members.delete(id)
+  }
+
+  #ask(source: number, record: Buffer): void {
+    const request = record.readUInt32LE(ASK.request)
+    const members = this.#homes.get(readName(record, ASK.nameBytes, ASK.name))?.members
+    for (const part of presentParts(request, [...(members?.values() ?? [])])) {
+      // Without room the asker's deadline ends it.
+      if (!this.#options.toThread(source, TOPIC_RECORD.present, part, part.length)) return
+    }
+  }
+
+  // ---- lives ------------------------------------------------------------------------------------------------------
+
+  #definitionOf(name: string): TopicDefinition | undefined {
+    const kind = kindOfTopic(name)
+    return kind === undefined ? undefined : topicDefinitionOf(this.#options.definitions, kind)
+  }
+
+  #create(name: string, slot: number): TopicHome | undefined {
+    const definition = this.#definitionOf(name)
+    if (definition === undefined || this.#homes.size >= (this.#options.topicsMax ?? TOPICS_MAX)) {
+      this.#refused++
+      return undefined
+    }
+    // A new life is told from every earlier one, also of an earlier process: who was there before must not believe it
+    // missed nothing.
+    const epoch = this.#clock.wallMs() * EPOCHS_PER_MS + Math.floor(this.#options.random() * EPOCHS_PER_MS)
+    this.#lastEpoch = Math.max(this.#lastEpoch + 1, Math.floor(epoch))
+    const life = { epoch: this.#lastEpoch, offset: 0, activeMs: this.#clock.nowMs() }
+    const home = new TopicHome(name, slot, definition, life, this.#options.recentBytes)
+    this.#remember(home)
+    return home
+  }
+
+  #remember(home: TopicHome): void {
+    this.#homes.set(home.name, home)
+    const inSlot = this.#bySlot.get(home.slot)
+    if (inSlot === undefined) this.#bySlot.set(home.slot, new Set([home]))
+    else inSlot.add(home)
+    const { wheel } = this.#options
+    if (wheel.remainingMs(this.#sweepTimer) === undefined)
+      this.#sweepTimer = wheel.schedule(SWEEP_MS, () => this.#onSweep())
+  }
+
+  #forget(home: TopicHome): void {
+    this.#homes.delete(home.name)
+    this.#behind.delete(home)
+    const inSlot = this.#bySlot.get(home.slot)
+    inSlot?.delete(home)
+    if (inSlot?.size === 0) this.#bySlot.delete(home.slot)
+  }
+
+  /** Lets go of messages that are too old, and of topics that nobody uses. */
+  #onSweep(): void {
+    const nowMs = this.#clock.nowMs()
+    this.#sweep ??= this.#homes.values()
+    for (let looked = 0; looked < SWEEP_TOPICS; looked++) {
+      const next = this.#sweep.next()
+      if (next.done === true) {
+        this.#sweep = undefined
+        break
+      }
+      next.value.history.trim(nowMs)
+      if (next.value.isIdle(nowMs)) this.#forget(next.value)
+    }
+    if (this.#homes.size > 0) this.#options.wheel.rearm(this.#sweepTimer, SWEEP_MS)
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+
+function entryOf(home: TopicHome, nowMs: number, record: Buffer, bodyStart: number): TopicEntry {
+  const body = Buffer.allocUnsafe(record.length - bodyStart)
+  copyBytes(record, bodyStart, record.length, body, 0)
+  const keyBytes = record.readUInt16LE(PUBLISH.keyBytes)
+  return { offset: home.offset + 1, atMs: nowMs, text: record[PUBLISH.form] === FORM.text, keyBytes, body }
+}
