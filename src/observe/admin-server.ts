@@ -5,6 +5,7 @@ import { PolyloopError } from '../lib/errors.ts'
 import { SHARDS_MAX } from '../lib/thread.ts'
 import type { ActorsReport } from './actor-report.ts'
 import { type AccessRules, refusalOf } from './admin-access.ts'
+import { loadDashboard, PAGE_POLICY, type PageFile } from './dashboard.ts'
 import { EXPOSITION_CONTENT_TYPE } from './exposition.ts'
 import { type ListenAddress, openHttpListeners } from './http-listener.ts'
 import { errorFields, type Logger } from './logger.ts'
@@ -80,6 +81,7 @@ export async function createAdminServer(options: AdminServerOptions): Promise<Ad
   const app = Fastify({ bodyLimit: BODY_BYTES_MAX })
   const methodsOf = watchRoutes(app)
   guard(app, { hosts: options.allowedHosts, token: options.token }, log)
+  addDashboard(app)
   addPages(app, view)
   addControls(app, view)
   addMoves(app, view)
@@ -127,6 +129,18 @@ function guard(app: FastifyInstance, rules: AccessRules, log: Logger): void {
     if (status < 500) return answer(reply, status, { error: error.message })
     log.error('observe.admin_failed', errorFields(error))
     return answer(reply, status, { error: error instanceof PolyloopError ? error.code : 'internal error' })
+  })
+}
+
+function addDashboard(app: FastifyInstance): void {
+  const { page, parts } = loadDashboard()
+  const send = (reply: FastifyReply, { type, bytes }: PageFile): FastifyReply =>
+    reply.header('content-security-policy', PAGE_POLICY).header('referrer-policy', 'no-referrer').type(type).send(bytes)
+  app.get('/', (_request, reply) => send(reply, page))
+  app.get('/dashboard', (_request, reply) => send(reply, page))
+  app.get('/dashboard/:part', (request: FastifyRequest<{ Params: { part: string } }>, reply) => {
+    const part = parts.get(request.params.part)
+    return part === undefined ? answer(reply, 404, { error: 'not found' }) : send(reply, part)
   })
 }
 
