@@ -28,18 +28,16 @@ async function drain(client: AdminClient, context: CommandContext): Promise<Exit
     return 1
   }
   const startMs = performance.now()
-  let left = 0
   try {
     while (performance.now() - startMs < DRAIN_MS_MAX) {
       const answer = await client.runtime()
       // Gone, or another one has taken its place.
       if (!answer.ok || answer.value.readiness !== 'draining') {
         line.end()
-        stdout.write(`drain: the server has ended${left === 0 ? '' : `; ${countText(left)} connections were left`}\n`)
+        stdout.write('drain: the server has ended\n')
         return 0
       }
-      left = connectionsOf(answer.value)
-      line.show(`drain: ${countText(left)} connections left`)
+      line.show(`drain: connections left: ${countText(connectionsOf(answer.value))}`)
       await pause(POLL_MS, undefined, { signal: interrupt.signal })
     }
   } catch (error) {

@@ -82,6 +82,6 @@ function outcomeOf({ moved, failed, lingering, started_ms, finished_ms }: Migrat
   return [
     `${countText(moved)} connections moved${seconds === undefined ? '' : ` in ${seconds.toFixed(1)} s`}`,
     ...(failed === 0 ? [] : [`${countText(failed)} failed`]),
-    ...(lingering === 0 ? [] : [`${countText(lingering)} stay on their old shard until they end`]),
+    ...(lingering === 0 ? [] : [`${countText(lingering)} lingering on the old shard`]),
   ].join(', ')
 }

@@ -27,7 +27,7 @@ export function moveLine(migration: MigrationReport, bar: boolean): string {
     shareText(share).padStart(4),
     `${countText(moved)} of ${countText(moved + failed + remaining)} connections moved`,
     ...(failed === 0 ? [] : [`${countText(failed)} failed`]),
-    ...(lingering === 0 ? [] : [`${countText(lingering)} stay until they end`]),
+    ...(lingering === 0 ? [] : [`${countText(lingering)} lingering`]),
     ...(error === undefined ? [] : [error]),
   ]
   return `${kind === null ? 'move' : WORDS[kind]}: ${parts.join('  ')}`

@@ -1,5 +1,5 @@
 // The admin rows of the conformance checklist (A1 to A6, A8, A9) against the running product. A10 is in echo.test.ts,
-// more of A8 and A9 in faults/; A7 comes with the dashboard.
+// more of A8 and A9 in faults/, A7 in e2e/dashboard.test.ts.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { METRIC_NAMES } from '../../src/observe/family.ts'

@@ -80,6 +80,12 @@ test('package: npx polyloop start serves echo, and a JavaScript module of the us
       askWebSocket(server.url('echo.ws'), new Uint8Array([0, 255])),
     ])
     assert.deepEqual(answers, ['[Conn 1] hi', 'HI', 'привет', new Uint8Array([0, 255])])
+    const parts = ['/', '/dashboard/dashboard.js', '/dashboard/dashboard.css', '/dashboard/uplot.js']
+    const pages = await Promise.all(parts.map((path) => server.fetch(path)))
+    assert.deepEqual(
+      pages.map(({ status }) => status),
+      [200, 200, 200, 200],
+    )
   } finally {
     process.kill(pid, 'SIGTERM')
   }

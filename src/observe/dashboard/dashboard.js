@@ -105,7 +105,7 @@ function showMove({ state, kind, moved, remaining, lingering, failed, finished_m
   const parts = [
     `${countText(moved)} of ${countText(all)} connections moved`,
     ...(failed === 0 ? [] : [`${countText(failed)} failed`]),
-    ...(lingering === 0 ? [] : [`${countText(lingering)} stay on their old shard until they end`]),
+    ...(lingering === 0 ? [] : [`${countText(lingering)} lingering on the old shard`]),
     ...(error === undefined ? [] : [error]),
   ]
   setText(at('move-text'), parts.join(', '))

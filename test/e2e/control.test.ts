@@ -1,0 +1,64 @@
+// The commands that watch and control a running server, as processes against a real one.
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { test } from 'node:test'
+import { type Server, startServer } from '../harness/server.ts'
+import { waitUntil, within } from '../harness/wait.ts'
+import { WebSocketClient } from '../harness/web-socket-client.ts'
+
+const bin = join(import.meta.dirname, '../../bin/polyloop.js')
+const TIMEOUT_MS = 60_000
+const CONNECTIONS = 20
+
+function start(line: readonly string[], server: Server): ChildProcess {
+  const admin = `--admin=http://127.0.0.1:${server.port('admin')}`
+  return spawn(process.execPath, [bin, ...line, admin], { env: { PATH: process.env.PATH }, timeout: TIMEOUT_MS })
+}
+
+async function run(
+  line: readonly string[],
+  server: Server,
+): Promise<{ code: unknown; stdout: string; stderr: string }> {
+  const child = start(line, server)
+  assert.ok(child.stdout && child.stderr)
+  const [[code], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
+  return { code, stdout, stderr }
+}
+
+test('top: shows the shards of a real server, and ends with 0 at Ctrl-C', async () => {
+  await using server = await startServer({ shards: 2 })
+  const clients = await Promise.all(
+    Array.from({ length: CONNECTIONS }, (_, index) =>
+      WebSocketClient.open(server.url('echo.ws', `/?session=${index}`)),
+    ),
+  )
+  const once = await run(['top', '--once'], server)
+  assert.deepEqual([once.code, once.stderr], [0, ''])
+  assert.match(once.stdout, new RegExp(`^2 shards {2}${CONNECTIONS} connections `, 'm'))
+  assert.equal(once.stdout.match(/^ +[01] {2}ready /gm)?.length, 2)
+  const live = start(['top', '--interval', '200ms'], server)
+  let written = ''
+  live.stdout?.on('data', (bytes: Buffer) => {
+    written += String(bytes)
+  })
+  await waitUntil('two tables', () => written.split('SHARD').length > 2)
+  live.kill('SIGINT')
+  assert.deepEqual(await within('top ends', new Promise((resolve) => live.once('close', resolve))), 0)
+  for (const client of clients) client[Symbol.dispose]()
+})
+
+test('drain: ends a real server cleanly and waits for it', async () => {
+  await using server = await startServer({ shards: 2 })
+  using client = await WebSocketClient.open(server.url('echo.ws'))
+  const { code, stdout, stderr } = await run(['drain'], server)
+  assert.deepEqual([code, stderr], [0, ''])
+  assert.match(stdout, /^(drain: connections left: \d+\n)?drain: the server has ended\n$/)
+  assert.deepEqual(await within('the close', client.closed), { code: 1001, reason: 'server shutting down' })
+  assert.deepEqual(await within('the end', server.ended), { status: 0, signal: null })
+  const again = await run(['drain'], server)
+  assert.equal(again.code, 1)
+  assert.match(again.stderr, /^drain: no server answers at /)
+})
