@@ -10,6 +10,7 @@ import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'
 import type { FrozenTopic, Interest } from './topic-frozen.ts'
 import { TopicHome } from './topic-home.ts'
 import { presentParts } from './topic-presence.ts'
+import { plainPayload, topicKeyOf } from './topic-publish.ts'
 import {
   ASK,
   ENTER,
@@ -221,7 +222,7 @@ export class TopicHomes {
     if (entry === undefined) return
     home.history.append(entry, nowMs)
     for (const interest of home.interests) {
-      if (interest.behindFrom !== 0 || this.#sendMessage(home, interest, entry, keyBytes)) continue
+      if (interest.behindFrom !== 0 || this.#sendMessage(home, interest, entry)) continue
       interest.behindFrom = entry.offset
       this.#fellBehind(home)
     }
@@ -230,26 +231,28 @@ export class TopicHomes {
   /** User code makes the payload. What it throws on is not published. */
   #encode(home: TopicHome, nowMs: number, record: Buffer, keyStart: number): TopicEntry | undefined {
     const { name, definition, epoch } = home
-    const keyBytes = record.readUInt16LE(PUBLISH.keyBytes)
     const offset = home.offset + 1
+    const valueStart = keyStart + record.readUInt16LE(PUBLISH.keyBytes)
     try {
-      const tag = (record[PUBLISH.form] as number) - FORM.value
-      const message = decodeValue(tag, record, keyStart + keyBytes, record.length)
-      const payload = definition.encode?.(message as never, { topic: name, epoch, offset }) ?? ''
+      const message = decodeValue((record[PUBLISH.form] as number) - FORM.value, record, valueStart, record.length)
+      // From a thread without definitions it has no key yet.
+      const key =
+        valueStart > keyStart ? record.subarray(keyStart, valueStart) : Buffer.from(topicKeyOf(definition, message))
+      const payload = definition.encode?.(message as never, { topic: name, epoch, offset }) ?? plainPayload(message)
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
-      const body = Buffer.concat([record.subarray(keyStart, keyStart + keyBytes), bytes])
-      return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes, body }
+      const body = Buffer.concat([key, bytes])
+      return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes: key.length, body }
     } catch (error) {
       this.#options.log.warn('topic.encode_failed', { topic: name, ...errorFields(error) })
       return undefined
     }
   }
 
-  #sendMessage(home: TopicHome, interest: Interest, entry: TopicEntry, keyBytes: number): boolean {
+  #sendMessage(home: TopicHome, interest: Interest, entry: TopicEntry): boolean {
     const head = this.#head
     head.writeUInt32LE(interest.feed, MESSAGE.feed)
     head.writeUInt16LE(home.slot, MESSAGE.slot)
-    head.writeUInt16LE(keyBytes, MESSAGE.keyBytes)
+    head.writeUInt16LE(entry.keyBytes, MESSAGE.keyBytes)
     head.writeDoubleLE(home.epoch, MESSAGE.epoch)
     head.writeDoubleLE(entry.offset, MESSAGE.offset)
     head[MESSAGE.text] = entry.text ? 1 : 0
@@ -289,7 +292,7 @@ export class TopicHomes {
         interest.behindFrom = 0
         return true
       }
-      if (!this.#sendMessage(home, interest, entry, entry.keyBytes)) return false
+      if (!this.#sendMessage(home, interest, entry)) return false
       interest.behindFrom++
     }
     return false

@@ -1,0 +1,96 @@
+// The way of a message from whoever publishes it to the topic's home: encoded once, or handed to the home as a value
+// when its kind wants to see the offset first, or is not known here.
+import { PolyloopError } from '../lib/errors.ts'
+import { encodeValue } from './codec.ts'
+import {
+  checkedKindOfTopic,
+  slotOfTopic,
+  TOPIC_KEY_BYTES_MAX,
+  type TopicDefinition,
+  topicDefinitionOf,
+} from './topic-definition.ts'
+import type { TopicAddress } from './topic-inquiry.ts'
+import { FORM, PUBLISH, TOPIC_HEAD_BYTES_MAX, TOPIC_RECORD, writeName } from './topic-record.ts'
+import type { Route } from './topic-tender.ts'
+
+/** Of this thread: what receives a record may publish in turn, but not before it is copied. */
+const head = Buffer.alloc(TOPIC_HEAD_BYTES_MAX)
+
+/**
+ * Publishes from a thread that knows no definitions: main. False: overloaded, nothing was published. Throws
+ * TOPIC_NAME_INVALID and VALUE_INVALID.
+ */
+export function publishTo(topic: string, message: unknown, router: { readonly route: Route }): boolean {
+  checkedKindOfTopic(topic)
+  const slot = slotOfTopic(topic)
+  const { tag, bytes, start, end } = encodeValue(message)
+  const headBytes = writeHead(slot, FORM.value + tag, Buffer.from(topic), '')
+  return router.route(slot, TOPIC_RECORD.publish, head, headBytes, bytes, start, end - start)
+}
+
+export interface TopicPublisherOptions {
+  readonly definitions: ReadonlyMap<string, TopicDefinition>
+  readonly route: Route
+  readonly messageBytesMax: number
+}
+
+export class TopicPublisher {
+  readonly #options: TopicPublisherOptions
+
+  constructor(options: TopicPublisherOptions) {
+    this.#options = options
+  }
+
+  publish(topic: string, { slot, kind, name }: TopicAddress, message: unknown): boolean {
+    const { definitions, messageBytesMax, route } = this.#options
+    const definition = topicDefinitionOf(definitions, kind)
+    // User code first: it may publish, too, and the head is shared.
+    const key = topicKeyOf(definition, message)
+    let form: number
+    let body: Uint8Array
+    let start = 0
+    let end: number
+    if (definition.encode !== undefined) {
+      const value = encodeValue(message)
+      form = FORM.value + value.tag
+      ;({ bytes: body, start, end } = value)
+    } else {
+      const plain = plainPayload(message)
+      form = typeof plain === 'string' ? FORM.text : FORM.binary
+      body = typeof plain === 'string' ? Buffer.from(plain) : plain
+      end = body.length
+    }
+    // With room for the longest head: every record that the message will be in must fit.
+    if (end - start > messageBytesMax - TOPIC_HEAD_BYTES_MAX)
+      throw new PolyloopError('MESSAGE_TOO_LARGE', { topic, bytes: end - start })
+    return route(slot, TOPIC_RECORD.publish, head, writeHead(slot, form, name, key), body, start, end - start)
+  }
+}
+
+/** What a message is the latest value of. Throws VALUE_INVALID. */
+export function topicKeyOf(definition: TopicDefinition, message: unknown): string {
+  if (definition.slow !== 'conflate' || definition.key === undefined) return ''
+  const key = definition.key(message as never)
+  // Each UTF-16 unit takes at most three bytes.
+  if (key.length * 3 > TOPIC_KEY_BYTES_MAX && Buffer.byteLength(key) > TOPIC_KEY_BYTES_MAX)
+    throw new PolyloopError('VALUE_INVALID', { problem: `its key has more than ${TOPIC_KEY_BYTES_MAX} bytes` })
+  return key
+}
+
+/** What clients get of a message whose kind encodes nothing. Throws VALUE_INVALID. */
+export function plainPayload(message: unknown): string | Uint8Array {
+  if (typeof message === 'string' || message instanceof Uint8Array) return message
+  const json = JSON.stringify(message)
+  if (json === undefined) throw new PolyloopError('VALUE_INVALID', { problem: 'it has no JSON' })
+  return json
+}
+
+function writeHead(slot: number, form: number, name: Uint8Array, key: string): number {
+  head.writeUInt16LE(slot, 0)
+  head.writeUInt16LE(0, 2)
+  head[PUBLISH.form] = form
+  const keyStart = writeName(head, PUBLISH.nameBytes, PUBLISH.name, name)
+  const keyBytes = key === '' ? 0 : head.write(key, keyStart)
+  head.writeUInt16LE(keyBytes, PUBLISH.keyBytes)
+  return keyStart + keyBytes
+}
