@@ -2,6 +2,7 @@
 // threads only by number and rings only as a function that sends; it never waits for anybody.
 import { copyBytes } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { errorFields, type Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 import { decodeValue } from './codec.ts'
@@ -51,6 +52,8 @@ export interface TopicHomesOptions {
   readonly toThread: ToThread
   /** `topic.recentBytes` */
   readonly recentBytes: number
+  /** `ring.messageMax` */
+  readonly messageBytesMax: number
   /** 0 to below 1. */
   readonly random: () => number
   readonly log: Logger
@@ -216,7 +219,6 @@ export class TopicHomes {
     const nowMs = this.#clock.nowMs()
     home.activeMs = nowMs
     const form = record[PUBLISH.form] as number
-    const keyBytes = record.readUInt16LE(PUBLISH.keyBytes)
     const entry =
       form < FORM.value ? entryOf(home, nowMs, record, nameStop) : this.#encode(home, nowMs, record, nameStop)
     if (entry === undefined) return
@@ -241,6 +243,9 @@ export class TopicHomes {
       const payload = definition.encode?.(message as never, { topic: name, epoch, offset }) ?? plainPayload(message)
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
       const body = Buffer.concat([key, bytes])
+      // What no ring takes would hold up its topic.
+      if (body.length > this.#options.messageBytesMax - TOPIC_HEAD_BYTES_MAX)
+        throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: body.length })
       return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes: key.length, body }
     } catch (error) {
       this.#options.log.warn('topic.encode_failed', { topic: name, ...errorFields(error) })
