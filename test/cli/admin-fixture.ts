@@ -12,10 +12,11 @@ import { Status } from '../../src/observe/status.ts'
 
 export interface AdminFixture {
   readonly table: FigureTable
+  readonly clock: ManualClock
   readonly url: string
   readiness: Readiness
   migration: MigrationReport
-  /** Called before each runtime report: the test's clock. */
+  /** Called before each runtime report. */
   onAsked: () => void
   close(): Promise<void>
 }
@@ -35,6 +36,7 @@ export async function openAdmin(context: TestContext, options: AdminFixtureOptio
   }
   const fixture = {
     table,
+    clock: new ManualClock(),
     url: '',
     readiness: 'ready' as Readiness,
     migration: NO_MIGRATION,
@@ -42,7 +44,7 @@ export async function openAdmin(context: TestContext, options: AdminFixtureOptio
     close: () => server.close(),
   }
   const status = new Status({
-    ...{ table, services: ['echo'], version: '1.2.3', clock: new ManualClock(), listeners: () => [] },
+    ...{ table, services: ['echo'], version: '1.2.3', clock: fixture.clock, listeners: () => [] },
     readiness: () => fixture.readiness,
     migration: () => fixture.migration,
   })

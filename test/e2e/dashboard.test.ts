@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
+import { threadOfSeat } from '../../src/lib/thread.ts'
+import { NO_MIGRATION } from '../../src/observe/report.ts'
+import { openAdmin } from '../cli/admin-fixture.ts'
 import { launchBrowser } from '../harness/browser.ts'
 import { type Server, startServer } from '../harness/server.ts'
 import { waitUntil, within } from '../harness/wait.ts'
@@ -29,7 +32,12 @@ interface Visit {
   readonly errors: string[]
 }
 
-async function visit(to: Server, path = '/', options: Parameters<Browser['newContext']>[0] = {}): Promise<Visit> {
+/** `to`: a server, or the URL of an admin endpoint. */
+async function visit(
+  to: Server | string,
+  path = '/',
+  options: Parameters<Browser['newContext']>[0] = {},
+): Promise<Visit> {
   const page = await (await browser.newContext(options)).newPage()
   const requests: string[] = []
   const errors: string[] = []
@@ -38,7 +46,7 @@ async function visit(to: Server, path = '/', options: Parameters<Browser['newCon
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text())
   })
-  await page.goto(`http://127.0.0.1:${to.port('admin')}${path}`)
+  await page.goto(`${typeof to === 'string' ? to : `http://127.0.0.1:${to.port('admin')}`}${path}`)
   return { page, requests, errors }
 }
 
@@ -140,6 +148,36 @@ test('dashboard: a lost server is told, and its successor is found', async () =>
   await using _second = await startServer({ shards: 3, settings: { 'admin.port': port } })
   await waitUntil('the loss is over', () => lost.isHidden(), SHOWN_MS)
   await waitUntil('the lanes of the successor show', async () => (await lanes.count()) === 3, SHOWN_MS)
+})
+
+test('dashboard: a reload in progress shows, with both seats of a shard, and its end', async (context) => {
+  const fixture = await openAdmin(context, { seats: [0, 1, 64] })
+  const { table, clock } = fixture
+  fixture.onAsked = () => clock.advance(1_000)
+  table.setState(threadOfSeat(0), 'draining')
+  fixture.migration = { ...NO_MIGRATION, state: 'moving', kind: 'reload', moved: 300, remaining: 900, started_ms: 1 }
+  const { page, errors } = await visit(fixture.url)
+  const move = page.locator('#move')
+  await waitUntil('the reload shows', () => move.isVisible(), SHOWN_MS)
+  assert.equal((await move.textContent())?.trim().replaceAll(/\s+/g, ' '), 'Reload 300 of 1,200 connections moved')
+  assert.equal(await page.locator('#move-bar').getAttribute('value'), '0.25')
+  assert.deepEqual(await page.locator('.lane[data-shard] .shard').allTextContents(), [
+    '0drainingseat 0',
+    '0readyseat 64',
+    '1ready',
+  ])
+  assert.match((await page.locator('#facts').textContent()) ?? '', /^Shards2/)
+  table.settle(threadOfSeat(0))
+  table.setState(threadOfSeat(0), 'absent')
+  const finished = { moved: 1_190, failed: 2, lingering: 8, finished_ms: clock.wallMs() }
+  fixture.migration = { ...NO_MIGRATION, kind: 'reload', started_ms: 1, ...finished }
+  const end = 'Reload finished 1,190 of 1,192 connections moved, 2 failed, 8 lingering on the old shard'
+  const isOver = async (): Promise<boolean> => (await move.textContent())?.trim().replaceAll(/\s+/g, ' ') === end
+  await waitUntil('the end of the reload shows', isOver, SHOWN_MS)
+  assert.deepEqual(await page.locator('.lane[data-shard] .shard').allTextContents(), ['0ready', '1ready'])
+  clock.advance(10_000)
+  await waitUntil('the end is no longer news', () => move.isHidden(), SHOWN_MS)
+  assert.deepEqual(errors, [])
 })
 
 test('dashboard: its policy forbids every other source, and unknown parts are 404', async () => {
