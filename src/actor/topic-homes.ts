@@ -11,7 +11,7 @@ import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'
 import type { FrozenTopic, Interest } from './topic-frozen.ts'
 import { TopicHome } from './topic-home.ts'
 import { presentParts } from './topic-presence.ts'
-import { plainPayload, topicKeyOf } from './topic-publish.ts'
+import { plainPayload, topicKeyOf } from './topic-publisher.ts'
 import {
   ASK,
   ENTER,
@@ -52,8 +52,8 @@ export interface TopicHomesOptions {
   readonly toThread: ToThread
   /** `topic.recentBytes` */
   readonly recentBytes: number
-  /** `ring.messageMax` */
-  readonly messageBytesMax: number
+  /** `ring.messageMax`; the option's default if it is not given. */
+  readonly messageBytesMax?: number
   /** 0 to below 1. */
   readonly random: () => number
   readonly log: Logger
@@ -80,6 +80,8 @@ export const TOPICS_MAX = 200_000
 
 /** Of one topic; later ones subscribe without being present. */
 export const PRESENCE_MEMBERS_MAX = 10_000
+
+const MESSAGE_BYTES_MAX = 1024 * 1024
 
 /** One answer to a pull: small beside a ring, so that it holds up nobody. At least one message. */
 export const PULL_BYTES_MAX = 64 * 1024
@@ -244,7 +246,7 @@ export class TopicHomes {
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
       const body = Buffer.concat([key, bytes])
       // What no ring takes would hold up its topic.
-      if (body.length > this.#options.messageBytesMax - TOPIC_HEAD_BYTES_MAX)
+      if (body.length > (this.#options.messageBytesMax ?? MESSAGE_BYTES_MAX) - TOPIC_HEAD_BYTES_MAX)
         throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: body.length })
       return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes: key.length, body }
     } catch (error) {

@@ -13,7 +13,7 @@ import type { FrozenSubscription } from './topic-frozen.ts'
 import { TopicAddresses, TopicInquiry } from './topic-inquiry.ts'
 import { type TopicEncoder, TopicMessage } from './topic-message.ts'
 import { type Presence, PresenceAsks } from './topic-presence.ts'
-import { TopicPublisher } from './topic-publish.ts'
+import { TopicPublisher } from './topic-publisher.ts'
 import { HERE, JOINED, JOINED_AT, LOST, MESSAGE, PULLED, RIGHT, TOPIC_RECORD } from './topic-record.ts'
 import { Subscriber } from './topic-subscriber.ts'
 import { type Route, TopicTender } from './topic-tender.ts'
@@ -95,7 +95,7 @@ export class TopicRelay {
     this.#lastNumber = Math.floor(options.random() * 2 ** 32)
     this.#tender = new TopicTender(options, this.#byName)
     this.#asks = new PresenceAsks(options.wheel, Math.floor(options.random() * 2 ** 32))
-    this.#publisher = new TopicPublisher(options)
+    this.#publisher = new TopicPublisher(options, this.#addresses)
   }
 
   // ---- what services use ------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ export class TopicRelay {
    * VALUE_INVALID and MESSAGE_TOO_LARGE.
    */
   publish(name: string, message: unknown): boolean {
-    return this.#publisher.publish(name, this.#addresses.of(name), message)
+    return this.#publisher.publish(name, message)
   }
 
   /**

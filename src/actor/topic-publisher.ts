@@ -1,5 +1,5 @@
 // The way of a message from whoever publishes it to the topic's home: encoded once, or handed to the home as a value
-// when its kind wants to see the offset first, or is not known here.
+// when its kind wants to see the offset first.
 import { PolyloopError } from '../lib/errors.ts'
 import { encodeValue } from './codec.ts'
 import {
@@ -9,24 +9,12 @@ import {
   type TopicDefinition,
   topicDefinitionOf,
 } from './topic-definition.ts'
-import type { TopicAddress } from './topic-inquiry.ts'
+import type { TopicAddresses } from './topic-inquiry.ts'
 import { FORM, PUBLISH, TOPIC_HEAD_BYTES_MAX, TOPIC_RECORD, writeName } from './topic-record.ts'
 import type { Route } from './topic-tender.ts'
 
 /** Of this thread: what receives a record may publish in turn, but not before it is copied. */
 const head = Buffer.alloc(TOPIC_HEAD_BYTES_MAX)
-
-/**
- * Publishes from a thread that knows no definitions: main. False: overloaded, nothing was published. Throws
- * TOPIC_NAME_INVALID and VALUE_INVALID.
- */
-export function publishTo(topic: string, message: unknown, router: { readonly route: Route }): boolean {
-  checkedKindOfTopic(topic)
-  const slot = slotOfTopic(topic)
-  const { tag, bytes, start, end } = encodeValue(message)
-  const headBytes = writeHead(slot, FORM.value + tag, Buffer.from(topic), '')
-  return router.route(slot, TOPIC_RECORD.publish, head, headBytes, bytes, start, end - start)
-}
 
 export interface TopicPublisherOptions {
   readonly definitions: ReadonlyMap<string, TopicDefinition>
@@ -36,12 +24,19 @@ export interface TopicPublisherOptions {
 
 export class TopicPublisher {
   readonly #options: TopicPublisherOptions
+  readonly #addresses: TopicAddresses
 
-  constructor(options: TopicPublisherOptions) {
+  constructor(options: TopicPublisherOptions, addresses: TopicAddresses) {
     this.#options = options
+    this.#addresses = addresses
   }
 
-  publish(topic: string, { slot, kind, name }: TopicAddress, message: unknown): boolean {
+  /**
+   * Publishes to all subscribers, on every shard. False: overloaded, nothing was published. Throws TOPIC_NAME_INVALID,
+   * VALUE_INVALID and MESSAGE_TOO_LARGE.
+   */
+  publish(topic: string, message: unknown): boolean {
+    const { slot, kind, name } = this.#addresses.of(topic)
     const { definitions, messageBytesMax, route } = this.#options
     const definition = topicDefinitionOf(definitions, kind)
     // User code first: it may publish, too, and the head is shared.
