@@ -6,7 +6,7 @@ import type { CloseReason } from '../observe/family.ts'
 import { add, FIGURE } from '../observe/figure.ts'
 import { type Departing, Departure } from './departure.ts'
 import type { EventLoop, FramingFactory } from './event-loop.ts'
-import type { Framing } from './framing.ts'
+import type { Framing, Wire } from './framing.ts'
 import type { FrozenConnection } from './frozen-connection.ts'
 import { detach, type TcpHandle, unsentBytesOf } from './handoff.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
@@ -80,6 +80,18 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     if (this.#phase === 'open') this.writeShared(frame)
     else if (this.#phase === 'moved') this.#framing.unframe(frame, (payload, isBinary) => this.send(payload, isBinary))
     return !this.#congested
+  }
+
+  /** As `sendFrame`, for bytes that hold several messages: frames on a WebSocket, whatever was agreed on a stream. */
+  sendShared(bytes: Uint8Array, messages: number): void {
+    if (this.#phase !== 'open') return
+    this.loop.countMessage(this.service, 1, messages)
+    this.writeShared(bytes)
+  }
+
+  /** What `sendShared` takes here. */
+  get wire(): Wire {
+    return this.#framing.wire
   }
 
   /**
@@ -196,8 +208,7 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     this.#patience.timeoutMs = frozen.timeoutMs
     const { unparsed } = frozen
     if (unparsed !== undefined) this.#unparsed = Buffer.from(unparsed.buffer, unparsed.byteOffset, unparsed.length)
-    // A FIN behind everything that was read is read again: the socket has to see it.
-    if (frozen.paused && !frozen.peerEnded) this.#socket.pause()
+    if (frozen.paused) this.#socket.pause()
     this.#tell((framing) => {
       framing.thawed(frozen)
       return this.state
@@ -306,6 +317,7 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     this.#socket.end()
     // Also when the peer has ended its side: it may never read what waits for it.
     this.#patience.expectEnd()
+    // A socket on a handle that has moved may not have seen the FIN again.
     if (this.#socket.readableEnded) return
     // Reading goes on, into nothing: an unread byte would turn our FIN into a reset and could destroy what we sent.
     this.#socket.resume()

@@ -15,8 +15,6 @@ export interface TcpHandle {
   readonly writeQueueSize?: number
   readStart(): number
   readStop(): number
-  /** What Node believes; it starts reading only where this is not true. */
-  reading?: boolean
   close(): void
   /** Gets exactly the bytes of one read; nothing at the end of the stream or after an error. */
   onread: (this: TcpHandle, bytes: ArrayBuffer | undefined) => void
@@ -89,7 +87,6 @@ export function detach(socket: Socket): TcpHandle | undefined {
   const handle = holder._handle
   if (handle === null || handle === undefined || socket.destroyed) return undefined
   handle.readStop()
-  handle.reading = false
   holder._handle = null
   socket.destroy()
   return handle
