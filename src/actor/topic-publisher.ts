@@ -2,13 +2,7 @@
 // when its kind wants to see the offset first.
 import { PolyloopError } from '../lib/errors.ts'
 import { encodeValue } from './codec.ts'
-import {
-  checkedKindOfTopic,
-  slotOfTopic,
-  TOPIC_KEY_BYTES_MAX,
-  type TopicDefinition,
-  topicDefinitionOf,
-} from './topic-definition.ts'
+import { TOPIC_KEY_BYTES_MAX, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import type { TopicAddresses } from './topic-inquiry.ts'
 import { FORM, PUBLISH, TOPIC_HEAD_BYTES_MAX, TOPIC_RECORD, writeName } from './topic-record.ts'
 import type { Route } from './topic-tender.ts'
