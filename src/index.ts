@@ -1,4 +1,10 @@
 // The public API, and nothing else.
+export type { ActorRef } from './actor/actor-ref.ts'
+export type { ActorContext } from './actor/context.ts'
+export { type ActorDefinition, defineActor, Refusal } from './actor/definition.ts'
+export type { SubscribeOptions, TopicEvent } from './actor/topic-connection.ts'
+export { defineTopic, type TopicDefinition } from './actor/topic-definition.ts'
+export type { Presence, SubscribeOutcome } from './actor/topic-relay.ts'
 export {
   boolean,
   duration,
@@ -18,6 +24,7 @@ export { option } from './config/option.ts'
 export { type Clock, ManualClock, systemClock } from './lib/clock.ts'
 export { ERRORS, type ErrorCode, PolyloopError } from './lib/errors.ts'
 export type { Connection } from './net/connection.ts'
+export type { ConnectionRef } from './net/connection-ref.ts'
 export { DEFAULT_LIMITS, type NetLimits } from './net/event-loop.ts'
 export type { DatagramPeer, HandlerResult, TcpHandler, UdpHandler, WebSocketHandler } from './net/handler.ts'
 export { queryValueOf, requestTargetOf } from './net/head.ts'
@@ -35,7 +42,6 @@ export { slotOf } from './placement/slots.ts'
 export { type CreateRuntimeOptions, createRuntime } from './runtime/create-runtime.ts'
 export type { Runtime } from './runtime/runtime.ts'
 export {
-  type ConnectionRef,
   defineService,
   type ServiceContext,
   type ServiceDefinition,

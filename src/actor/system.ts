@@ -71,6 +71,7 @@ export class ActorSystem implements ActorSender {
   readonly #replyHead = Buffer.alloc(REPLY_HEAD_BYTES)
   readonly #migration: ActorMigration
   readonly #deadLogged: LimitedLogger
+  #depthMax = 0
 
   constructor(options: ActorSystemOptions) {
     const { clock, wheel, limits, log } = options
@@ -273,7 +274,9 @@ export class ActorSystem implements ActorSender {
 
   #accept(activation: Activation, message: Message, now: boolean): void {
     if (activation.status === 'failed') this.#runner.refuse(activation, message)
-    else if (!this.#runner.accept(activation, message, now)) {
+    else if (this.#runner.accept(activation, message, now)) {
+      if (activation.depth > this.#depthMax) this.#depthMax = activation.depth
+    } else {
       this.#dead('mailbox_full', nameOf(activation), activation.kind)
       this.#replyError(message, new PolyloopError('MAILBOX_FULL', { actor: nameOf(activation) }))
     }
@@ -402,6 +405,13 @@ export class ActorSystem implements ActorSender {
 
   close(): void {
     this.#asks.close((actor, method) => new PolyloopError('RUNTIME_CLOSED', { actor, method }))
+  }
+
+  /** The fullest that a mailbox has been since this was last asked. */
+  takeDepthMax(): number {
+    const depth = this.#depthMax
+    this.#depthMax = 0
+    return depth
   }
 
   get size(): number {

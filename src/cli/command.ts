@@ -12,6 +12,8 @@ export interface CommandContext {
   readonly stderr: Writable & { readonly isTTY?: boolean }
   /** Ctrl-C ends a tool at once with 0, unless it takes SIGINT and SIGTERM over to end in its own way. */
   takeSignals(handler: (signal: 'SIGINT' | 'SIGTERM') => void): void
+  /** SIGHUP, which ends the process otherwise. */
+  takeHangups(handler: () => void): void
   /** For a failure that was already reported; an error thrown by an action is reported and sets 1. */
   setStatus(status: ExitStatus): void
 }

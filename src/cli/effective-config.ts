@@ -1,9 +1,13 @@
 // The options that name a configuration on the command line, and loading what they name.
 import type { Command } from 'commander'
 import { readConfigFile } from '../config/loader.ts'
-import { type EffectiveConfig, loadEffectiveConfig as load } from '../runtime/effective-config.ts'
+import { type EffectiveConfig as Loaded, loadEffectiveConfig as load } from '../runtime/effective-config.ts'
+import type { ConfigSource } from '../runtime/fresh-config.ts'
 
-export type { EffectiveConfig } from '../runtime/effective-config.ts'
+export interface EffectiveConfig extends Loaded {
+  /** Where it came from, to read it again. */
+  readonly source: Omit<ConfigSource, 'only'>
+}
 
 export interface ConfigArguments {
   readonly config?: string
@@ -18,12 +22,14 @@ export function addConfigOptions(command: Command): Command {
 }
 
 /** Throws CONFIG_INVALID with all problems, or MODULE_INVALID. */
-export function loadEffectiveConfig(
+export async function loadEffectiveConfig(
   given: ConfigArguments,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<EffectiveConfig> {
-  const path = given.config ?? environment.POLYLOOP_CONFIG
-  return load({ file: path ? readConfigFile(path) : undefined, environment, flags: given.set ?? [] })
+  const path = (given.config ?? environment.POLYLOOP_CONFIG) || undefined
+  const flags = given.set ?? []
+  const loaded = await load({ file: path === undefined ? undefined : readConfigFile(path), environment, flags })
+  return { ...loaded, source: { path, environment: { ...environment }, flags, modules: [] } }
 }
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {

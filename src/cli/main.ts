@@ -62,6 +62,7 @@ export async function runProcess(commands: readonly CommandRow[] = COMMANDS): Pr
       if (process.listenerCount('SIGTERM') === 0) process.on('SIGTERM', () => onSignal('SIGTERM'))
       onSignal = handler
     },
+    takeHangups: (handler) => void process.on('SIGHUP', handler),
   }
   process.exitCode = await main(process.argv.slice(2), context, commands)
 }

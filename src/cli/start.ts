@@ -37,18 +37,27 @@ export function register(command: Command, context: CommandContext): void {
 
 /** Runs until a signal; sets the exit status: 0 when everything drained, else 1. */
 export async function runServices(
-  { config, services, options, origins }: EffectiveConfig,
+  { config, services, topics, options, origins, source }: EffectiveConfig,
   context: CommandContext,
   only?: readonly string[],
 ): Promise<void> {
   const sink = createLogSink({ pretty: config.log.pretty, stream: context.stdout })
-  const runtime = new Runtime({ config, services, version: version(), sink, only })
+  const runtime = new Runtime({
+    config,
+    services,
+    topics,
+    version: version(),
+    sink,
+    only,
+    source: { ...source, only },
+  })
   process.on('exit', () => sink.writeNow())
   let signals = 0
   context.takeSignals(() => {
     if (++signals === 1) void runtime.drain()
     else process.exit(1)
   })
+  context.takeHangups(() => void runtime.reload())
   runtime.log.info('config.loaded', { changed: changedValues(options, config, origins) })
   try {
     await runtime.start()

@@ -278,9 +278,9 @@ export class EventLoop {
     if (connection.service >= 0) countDeparted(this.figures, connection.service)
   }
 
-  /** One message of a service, in (0) or out (1). */
-  countMessage(service: number, direction: 0 | 1): void {
-    if (service >= 0) add(this.figures, MESSAGE_COLUMNS[2 * service + direction] as number, 1)
+  /** Messages of a service, in (0) or out (1). */
+  countMessage(service: number, direction: 0 | 1, messages = 1): void {
+    if (service >= 0) add(this.figures, MESSAGE_COLUMNS[2 * service + direction] as number, messages)
   }
 
   /** Counts the end of an accepted socket, whether or not it got as far as a connection. */

@@ -2,8 +2,13 @@
 import type { CloseReason } from '../observe/family.ts'
 import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 
+/** What bytes on a connection look like: a stream, WebSocket frames, or frames that may be compressed. */
+export type Wire = 'stream' | 'frame' | 'deflated'
+
 /** One per connection. May throw what a handler throws: the connection then closes with 1011. */
 export interface Framing {
+  /** What bytes given to `sendShared` have to be. */
+  readonly wire: Wire
   opened(): void
   /** Instead of `opened`, where a frozen connection goes on. */
   thawed(frozen: FrozenConnection): void

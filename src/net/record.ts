@@ -3,13 +3,31 @@
 //
 //   datagram, reply   u16 listener | u8 socket | u8 address length | u16 port | address, latin1 | payload
 //   ended             f64 connection id
-//   send              u16 slot | u16 0 | f64 connection id | u8 binary | payload
-//   close             u16 slot | u16 0 | f64 connection id | u16 code | reason, UTF-8
+//   send, sendHere    u16 slot | u16 hint | f64 connection id | u8 binary | payload
+//   close, closeHere  u16 slot | u16 hint | f64 connection id | u16 code | reason, UTF-8
+//   elsewhere         u16 slot | u16 0 | f64 connection id | u16 thread | u8 gone
 //   moved             f64 connection id | u16 seat
+//   holding           u32 batch
 //
+// send, close and elsewhere are addressed to a slot: routed. The hint is the thread where the reference was made;
+// sendHere and closeHere come from the owner of the slot to the thread that has the connection.
 // Kinds from 16 on are those of actors and topics (actor/record.ts, actor/topic-record.ts).
 
-export const RECORD = { datagram: 1, reply: 2, ended: 3, send: 4, close: 5, moved: 6 } as const
+/** Counts the changes of what these bytes mean, here and in actor/: threads of different layouts cannot talk. */
+export const RECORD_LAYOUT = 1
+
+export const RECORD = {
+  datagram: 1,
+  reply: 2,
+  ended: 3,
+  send: 4,
+  close: 5,
+  moved: 6,
+  sendHere: 7,
+  closeHere: 8,
+  elsewhere: 9,
+  holding: 10,
+} as const
 
 /** Longest textual address: IPv6 with an embedded IPv4 address and a zone. */
 const ADDRESS_BYTES_MAX = 64

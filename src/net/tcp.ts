@@ -1,7 +1,7 @@
 // The framing of a plain byte stream: bytes go to the handler as they come.
 import type { CloseReason } from '../observe/family.ts'
 import type { Connection } from './connection.ts'
-import type { Framing } from './framing.ts'
+import type { Framing, Wire } from './framing.ts'
 import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 import type { TcpHandler } from './handler.ts'
 
@@ -20,6 +20,10 @@ export class StreamFraming implements Framing {
 
   thawed(frozen: FrozenConnection): void {
     this.#connection.state = this.#handler.thaw?.(this.#connection, frozen.state)
+  }
+
+  get wire(): Wire {
+    return 'stream'
   }
 
   get movable(): boolean {

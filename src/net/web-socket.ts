@@ -4,7 +4,7 @@
 import { copyBytes } from '../lib/bytes.ts'
 import type { CloseReason } from '../observe/family.ts'
 import type { Connection } from './connection.ts'
-import type { Framing } from './framing.ts'
+import type { Framing, Wire } from './framing.ts'
 import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 import type { WebSocketHandler } from './handler.ts'
 import { COALESCE_BYTES_MAX } from './outbox.ts'
@@ -42,6 +42,10 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
   thawed(frozen: FrozenConnection): void {
     this.#protocol.drained()
     this.#connection.state = this.#handler.thaw?.(this.#connection, frozen.state)
+  }
+
+  get wire(): Wire {
+    return this.#protocol.deflate ? 'deflated' : 'frame'
   }
 
   get movable(): boolean {

@@ -1,7 +1,7 @@
 // Main's page of metrics: the figures of every thread, from shared memory, and what those threads answered that are
 // alive. A thread that hangs is still on the page, with its figures. Text format 0.0.4.
 import { AggregatorRegistry, type Registry } from 'prom-client'
-import { THREAD, threadLabel } from '../lib/thread.ts'
+import { otherSeat, seatOfThread, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import { CLOSE_REASONS, FAMILIES, type Family, type FamilyName, REFUSE_REASONS } from './family.ts'
 import {
   closedColumn,
@@ -44,9 +44,35 @@ export class Exposition {
   /** Threads that still owe an answer, by index and generation: a hung one is asked once, not once per scrape. */
   readonly #pending = new Set<string>()
   #current: Promise<string> | undefined
+  /** By family: what threads had counted that are no more. One series for each label set, however many threads. */
+  readonly #kept = new Map<string, MetricJson>()
 
   constructor(options: ExpositionOptions) {
     this.#options = options
+  }
+
+  /** Keeps the last counters of a thread that ends and is not replaced: totals must never go down. */
+  async keep(thread: number, last: Promise<readonly MetricJson[]> | undefined): Promise<void> {
+    const { promise: deadline, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => resolve(undefined), this.#options.deadlineMs ?? COLLECT_DEADLINE_MS)
+    try {
+      const metrics = (await Promise.race([last, deadline])) ?? []
+      for (const metric of withShard(metrics, threadLabel(thread))) if (metric.type !== 'gauge') this.#keep(metric)
+    } catch {
+      // It died before it could tell: as after a crash, what it alone had counted begins anew.
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #keep(metric: MetricJson): void {
+    const known = this.#kept.get(metric.name)
+    const values = new Map(known?.values.map((value) => [seriesOf(value), value]))
+    for (const value of metric.values) {
+      const before = values.get(seriesOf(value))?.value ?? 0
+      values.set(seriesOf(value), { ...value, value: before + value.value })
+    }
+    this.#kept.set(metric.name, { ...metric, values: [...values.values()] })
   }
 
   /** The page. Scrapes that come together share one collection. */
@@ -75,7 +101,7 @@ export class Exposition {
         values: figures.get(key) ?? [],
       }),
     )
-    const registry: Registry = AggregatorRegistry.aggregate([own, ...answers])
+    const registry: Registry = AggregatorRegistry.aggregate([own, ...answers, [...this.#kept.values()]])
     return registry.metrics()
   }
 
@@ -103,6 +129,10 @@ export class Exposition {
   }
 }
 
+function seriesOf({ metricName = '', labels }: MetricJsonValue): string {
+  return `${metricName} ${JSON.stringify(labels)}`
+}
+
 function withShard(metrics: readonly MetricJson[], shard: string): MetricJson[] {
   return metrics.map((metric) => ({
     ...metric,
@@ -121,14 +151,19 @@ function collectFigures(
     if (values === undefined) into.set(family, [{ value, labels }])
     else values.push({ value, labels })
   }
-  for (const thread of table.threads()) {
+  for (const thread of table.everStarted()) {
     const row = table.row(thread)
     const shard = threadLabel(thread)
     const state = table.state(thread)
-    push('up', state === 'ready' || state === 'draining' ? 1 : 0, { shard })
+    // A thread that has retired has counters still. Two threads of one shard, of which one takes over, are one series:
+    // their figures are added up, but for those that say how one thread is.
+    const isHere = state !== 'absent'
+    const isAlone = isHere && !hasSuccessor(table, thread)
+    if (isAlone) push('up', state === 'ready' || state === 'draining' ? 1 : 0, { shard })
     push('restarts', table.restarts(thread), { shard })
     for (const name of Object.keys(FIGURES) as FigureName[]) {
       const figure = FIGURES[name]
+      if (FAMILIES[figure.family].type === 'gauge' && !(OF_ONE_THREAD.includes(name) ? isAlone : isHere)) continue
       push(figure.family, figureOf(row, FIGURE[name]), { shard, ...('labels' in figure ? figure.labels : {}) })
     }
     for (const reason of CLOSE_REASONS) push('netClosed', figureOf(row, closedColumn(reason)), { shard, reason })
@@ -138,12 +173,21 @@ function collectFigures(
     for (const [service, name] of services.entries()) {
       for (const figure of serviceFiguresOf(thread)) {
         const { family, ...rest } = SERVICE_FIGURES[figure]
+        if (figure === 'closed' && !isHere) continue
         const value =
           figure === 'closed' ? openConnections(row, service) : figureOf(row, serviceColumn(service, figure))
         push(family, value, { shard, service: name, ...('labels' in rest ? rest.labels : {}) })
       }
     }
   }
+}
+
+const OF_ONE_THREAD: readonly FigureName[] = ['utilization', 'delaySeconds', 'heapUsedBytes', 'heapLimitBytes']
+
+/** Whether the thread is a shard on its way out, whose successor is there. */
+function hasSuccessor(table: FigureTable, thread: number): boolean {
+  if (thread < THREAD.firstShard || table.state(thread) !== 'draining') return false
+  return table.state(threadOfSeat(otherSeat(seatOfThread(thread)))) !== 'absent'
 }
 
 const ACCEPTOR_FIGURES: readonly ServiceFigureName[] = ['handoffsOk', 'handoffsFailed', 'handoffsRerouted']

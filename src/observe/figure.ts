@@ -235,6 +235,14 @@ export class FigureTable {
     return lost
   }
 
+  /** Open connections of a thread, over all services. */
+  connections(thread: number): number {
+    const row = this.row(thread)
+    let open = 0
+    for (let service = 0; service < SERVICES_MAX; service++) open += openConnections(row, service)
+    return open
+  }
+
   /** Every thread that was started and not retired, in the order of their indexes. */
   threads(): number[] {
     const present: number[] = []

@@ -1,6 +1,6 @@
-// Key → slot → shard. The first step is fixed for ever; the second is a table in shared memory that main writes and
+// Key → slot → seat of a shard. The first step is fixed for ever; the second is a table in shared memory that main writes and
 // every thread reads. Each entry is one aligned Uint16: a reader sees the old shard or the new one, and both are right,
-// because placement decides speed and never results.
+// because who is no longer the owner passes on (actor/router.ts).
 import { assert } from '../lib/assert.ts'
 import { SEATS_MAX, SHARDS_MAX } from '../lib/thread.ts'
 import { hashString } from './hash.ts'
@@ -11,6 +11,13 @@ export const SLOTS = 16_384
 /** xxHash32 of the key's UTF-8, seed 0, modulo 16,384 [PROTOCOLS 1.8]. */
 export function slotOf(key: string): number {
   return hashString(key) % SLOTS
+}
+
+/** Slots that change hands. */
+export interface SlotTransfer {
+  readonly from: number
+  readonly to: number
+  readonly slots: Uint16Array
 }
 
 export class SlotTable {
@@ -50,30 +57,40 @@ export class SlotTable {
   }
 
   /**
-   * Shares the slots out anew between `shards` shards, equal to within one slot, and moves no more than it must: what
-   * lies on shards that cease to be, and what is above a shard's share. Answers the slots that moved, in ascending order.
+   * How to share the slots out anew between `seats`, equal to within one slot, moving no more than must be: what lies on
+   * seats that cease to be, and what is above a seat's share. Changes nothing; answers who gives which slots to whom.
    */
-  respread(shards: number): number[] {
-    assertShards(shards)
-    const owned = this.slotsPerShard()
-    const shareOf = shareByShard(owned.slice(0, shards))
-    const moved: number[] = []
+  plan(seats: readonly number[]): SlotTransfer[] {
+    assertShards(seats.length)
+    const owned = this.slotsPerSeat()
+    const shareOf = shareBySeat(seats, owned)
+    const slotsOf = new Map<string, { from: number; to: number; slots: number[] }>()
     let taker = 0
     for (let slot = 0; slot < SLOTS; slot++) {
-      const owner = this.shardOf(slot)
-      if (owner < shards && (owned[owner] ?? 0) <= (shareOf[owner] ?? 0)) continue
-      while ((owned[taker] ?? 0) >= (shareOf[taker] ?? 0)) taker++
-      owned[owner] = (owned[owner] ?? 0) - 1
-      owned[taker] = (owned[taker] ?? 0) + 1
-      this.assign(slot, taker)
-      moved.push(slot)
+      const from = this.shardOf(slot)
+      const share = shareOf.get(from)
+      if (share !== undefined && (owned[from] ?? 0) <= share) continue
+      while ((owned[seats[taker] as number] ?? 0) >= (shareOf.get(seats[taker] as number) ?? 0)) taker++
+      const to = seats[taker] as number
+      owned[from] = (owned[from] ?? 0) - 1
+      owned[to] = (owned[to] ?? 0) + 1
+      const transfer = slotsOf.get(`${from} ${to}`)
+      if (transfer === undefined) slotsOf.set(`${from} ${to}`, { from, to, slots: [slot] })
+      else transfer.slots.push(slot)
     }
-    return moved
+    return [...slotsOf.values()].map(({ from, to, slots }) => ({ from, to, slots: Uint16Array.from(slots) }))
   }
 
-  /** How many slots each possible shard owns. */
-  slotsPerShard(): number[] {
-    const counts = new Array<number>(SHARDS_MAX).fill(0)
+  /** All slots of a seat. */
+  slotsOf(seat: number): Uint16Array {
+    const slots: number[] = []
+    for (let slot = 0; slot < SLOTS; slot++) if (this.shardOf(slot) === seat) slots.push(slot)
+    return Uint16Array.from(slots)
+  }
+
+  /** How many slots each possible seat owns. */
+  slotsPerSeat(): number[] {
+    const counts = new Array<number>(SEATS_MAX).fill(0)
     for (let slot = 0; slot < SLOTS; slot++) {
       const shard = this.shardOf(slot)
       counts[shard] = (counts[shard] ?? 0) + 1
@@ -82,14 +99,12 @@ export class SlotTable {
   }
 }
 
-/** Shares that differ by one at most. The larger ones go to the shards that own most: less has to move. */
-function shareByShard(owned: readonly number[]): number[] {
-  const share = Math.floor(SLOTS / owned.length)
-  const larger = SLOTS % owned.length
-  const shares = new Array<number>(owned.length).fill(share)
-  const byOwned = [...owned.keys()].sort((a, b) => (owned[b] ?? 0) - (owned[a] ?? 0) || a - b)
-  for (const shard of byOwned.slice(0, larger)) shares[shard] = share + 1
-  return shares
+/** Shares that differ by one at most. The larger ones go to the seats that own most: less has to move. */
+function shareBySeat(seats: readonly number[], owned: readonly number[]): Map<number, number> {
+  const share = Math.floor(SLOTS / seats.length)
+  const larger = SLOTS % seats.length
+  const byOwned = [...seats].sort((a, b) => (owned[b] ?? 0) - (owned[a] ?? 0) || a - b)
+  return new Map(byOwned.map((seat, index) => [seat, index < larger ? share + 1 : share]))
 }
 
 function assertShards(shards: number): void {

@@ -3,6 +3,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
+import { SEATS_MAX } from '../lib/thread.ts'
 import { peerOf, plainAddress, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import { openServers } from '../net/listen.ts'
@@ -14,7 +15,7 @@ import type { RefuseReason } from '../observe/family.ts'
 import { add, refusedColumn } from '../observe/figure.ts'
 import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import { SlotTable } from '../placement/slots.ts'
-import { loadServices } from '../services/registry.ts'
+import { loadDefinitions } from '../services/registry.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
 import { Admission } from './admission.ts'
@@ -76,6 +77,7 @@ export class Acceptor implements AcceptorControl {
       const record = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length)
       if (kind === RECORD.reply) this.#datagrams.reply(record)
       else if (kind === RECORD.ended) this.#admission.ended(record.readDoubleLE(0))
+      else if (kind === RECORD.moved) this.#admission.moved(record.readDoubleLE(0), record.readUInt16LE(8))
     })
     const { clock, table, figures, log, mesh } = this.#base
     const { net, heap } = data.config
@@ -90,7 +92,7 @@ export class Acceptor implements AcceptorControl {
     const slots = new SlotTable(data.slots)
     const services = [...new Set(data.listeners.map(({ serviceIndex }) => serviceIndex))]
     this.#desk = new HandoverDesk({
-      shardCount: data.shardCount,
+      seats: SEATS_MAX,
       services,
       table,
       figures,
@@ -118,7 +120,7 @@ export class Acceptor implements AcceptorControl {
   }
 
   async start(): Promise<readonly ListeningAddress[]> {
-    const services = await loadServices(this.#data.modules)
+    const { services } = await loadDefinitions(this.#data.modules)
     const addresses: ListeningAddress[] = []
     for (const listener of this.#data.listeners) {
       const { service, transport } = listener
@@ -127,6 +129,7 @@ export class Acceptor implements AcceptorControl {
       const opened = transport === 'udp' ? await this.#datagrams.open(listener) : await this.#open(listener)
       for (const { host, port } of opened) addresses.push({ service, transport, host, port })
     }
+    this.#base.open()
     return addresses
   }
 
@@ -141,6 +144,10 @@ export class Acceptor implements AcceptorControl {
     // The rings are not touched: main says on the port of the links, and in order with the successor's link, that they
     // lost their peer. This call comes on another port and may be overtaken by that link.
     if (lost > 0) this.#base.log.warn('net.handover_lost', { shard, connections: lost })
+  }
+
+  shardLeaving(shard: number): Promise<void> {
+    return this.#desk.shardLeaving(shard)
   }
 
   stop(): void {

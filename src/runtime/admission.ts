@@ -95,6 +95,12 @@ export class Admission {
     this.#byListener[tracked.listener] = (this.#byListener[tracked.listener] ?? 1) - 1
   }
 
+  /** A connection lives on another shard now. */
+  moved(id: number, shard: number): void {
+    const tracked = this.#tracked.get(id)
+    if (tracked !== undefined) tracked.shard = shard
+  }
+
   /** A shard is gone, and with it all its connections. */
   shardEnded(shard: number): void {
     for (const [id, tracked] of this.#tracked) if (tracked.shard === shard) this.ended(id)

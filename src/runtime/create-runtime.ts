@@ -29,10 +29,13 @@ export async function createRuntime(options: CreateRuntimeOptions = {}): Promise
   const settings = Object.entries(options.settings ?? {}).map(([key, value]) => `${key}=${value}`)
   const flags = [...settings, ...(options.shards === undefined ? [] : [`shards=${options.shards}`])]
   const file = options.configFile === undefined ? undefined : readConfigFile(options.configFile)
-  const { config, services } = await loadEffectiveConfig({ file, environment: process.env, flags }, modules)
+  const loaded = await loadEffectiveConfig({ file, environment: process.env, flags }, modules)
+  const { config, services, topics } = loaded
   const sink = createLogSink({ pretty: config.log.pretty, stream: options.logStream ?? process.stdout })
   const { version } = createRequire(import.meta.url)('polyloop/package.json') as { version: string }
-  const runtime = new Runtime({ config, services, version, sink, only: options.only })
+  const { only } = options
+  const source = { path: options.configFile, environment: { ...process.env }, flags, modules, only }
+  const runtime = new Runtime({ config, services, topics, version, sink, only, source })
   await runtime.start()
   void runtime.ended.then(() => sink.close())
   return runtime

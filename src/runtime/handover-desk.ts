@@ -27,10 +27,13 @@ interface ShardLine {
   taken: number
   takenSinceMs: number
   beats: number
+  /** Set when nothing more is to be posted to it; called when it owes nothing. */
+  left: (() => void) | undefined
 }
 
 export interface HandoverDeskOptions {
-  readonly shardCount: number
+  /** Of shards; a shard is named by its seat here. */
+  readonly seats: number
   readonly services: readonly number[]
   readonly table: FigureTable
   /** The acceptor's own row. */
@@ -47,7 +50,7 @@ export class HandoverDesk {
   constructor(options: HandoverDeskOptions) {
     this.#options = options
     const counts = (): Float64Array => new Float64Array(Math.max(0, ...options.services) + 1)
-    this.#lines = Array.from({ length: options.shardCount }, (_, shard) => ({
+    this.#lines = Array.from({ length: options.seats }, (_, shard) => ({
       row: options.table.row(threadOfSeat(shard)),
       port: undefined,
       posted: counts(),
@@ -56,6 +59,7 @@ export class HandoverDesk {
       taken: 0,
       takenSinceMs: 0,
       beats: 0,
+      left: undefined,
     }))
     // The metrics outlive an acceptor: what its predecessor counted is not counted again.
     for (const line of this.#lines) {
@@ -74,6 +78,22 @@ export class HandoverDesk {
     line.sequence = 0
     line.taken = 0
     line.takenSinceMs = this.#options.clock.nowMs()
+    line.left = undefined
+  }
+
+  /** Nothing more is posted to the shard; settles when it has taken what was. */
+  shardLeaving(shard: number): Promise<void> {
+    const line = this.#lines[shard]
+    if (line?.port === undefined) return Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    line.left = resolve
+    this.#endIfLeft(shard, line)
+    return promise
+  }
+
+  #endIfLeft(shard: number, line: ShardLine): void {
+    if (line.left === undefined || (line.port !== undefined && this.#look(shard, line) > 0)) return
+    line.left()
   }
 
   /** What was posted and not taken is lost: the sockets were closed with the port that held them. */
@@ -82,6 +102,7 @@ export class HandoverDesk {
     if (line === undefined) return 0
     line.port?.close()
     line.port = undefined
+    line.left?.()
     return this.#settle(line)
   }
 
@@ -118,6 +139,7 @@ export class HandoverDesk {
     for (const [shard, line] of this.#lines.entries()) {
       if (line.port === undefined) continue
       this.#countTaken(line)
+      this.#endIfLeft(shard, line)
       const owed = this.#look(shard, line)
       const stalled = clock.nowMs() - line.takenSinceMs > STALLED_MS
       const alive = table.beats(threadOfSeat(shard)) - line.beats >= STALLED_BEATS
@@ -145,7 +167,12 @@ export class HandoverDesk {
 
   #takes(shard: number): boolean {
     const line = this.#lines[shard]
-    if (line?.port === undefined || this.#options.table.state(threadOfSeat(shard)) !== 'ready') return false
+    if (
+      line?.port === undefined ||
+      line.left !== undefined ||
+      this.#options.table.state(threadOfSeat(shard)) !== 'ready'
+    )
+      return false
     const owed = this.#look(shard, line)
     if (owed <= 0) return true
     return owed < UNTAKEN_MAX && this.#options.clock.nowMs() - line.takenSinceMs <= STALLED_MS

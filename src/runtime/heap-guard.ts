@@ -2,10 +2,13 @@
 
 /** Garbage that was not collected yet counts as used: one reading over the limit says little. */
 const READINGS = 2
+/** A shard that is full again so soon after a fresh thread took over is full of what it took over. */
+const MOVES_APART_MS = 60_000
 
 export class HeapGuard {
   readonly #replaceAt: number
   readonly #over = new Map<number, number>()
+  readonly #movedMs = new Map<number, number>()
 
   /** `replaceAt`: share of the heap limit; 1 turns the guard off. */
   constructor(replaceAt: number) {
@@ -21,5 +24,13 @@ export class HeapGuard {
     const readings = (this.#over.get(shard) ?? 0) + 1
     this.#over.set(shard, readings)
     return readings === READINGS
+  }
+
+  /** Whether it makes sense that a fresh thread takes over; if so it counts as done. */
+  mayMove(shard: number, nowMs: number): boolean {
+    const lastMs = this.#movedMs.get(shard)
+    if (lastMs !== undefined && nowMs - lastMs < MOVES_APART_MS) return false
+    this.#movedMs.set(shard, nowMs)
+    return true
   }
 }

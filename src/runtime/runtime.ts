@@ -1,20 +1,21 @@
-// The runtime of one process: memory, threads and their supervision, the admin endpoint, and the way to shut down.
-// Main never touches the data path.
+// The runtime of one process: memory, threads and their supervision, the admin endpoint, and the ways to move and to
+// shut down. Main never touches the data path.
 import { availableParallelism } from 'node:os'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import type { ActorRef } from '../actor/actor-ref.ts'
+import type { ActorDefinition, Handlers } from '../actor/definition.ts'
+import type { TopicDefinition } from '../actor/topic-definition.ts'
 import { shardCountOf } from '../config/automatic.ts'
-import type { CoreConfig } from '../config/core-options.ts'
 import { systemClock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
-import { selfTest } from '../net/handoff.ts'
-import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
-import { type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
+import { seatOfThread, shardOfSeat, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
+import type { ListeningAddress } from '../net/listener-spec.ts'
+import { type ActionAnswer, type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
 import { Exposition } from '../observe/exposition.ts'
 import { FAMILIES } from '../observe/family.ts'
 import { FIGURE, FigureTable, figureOf } from '../observe/figure.ts'
 import type { LogSink } from '../observe/log-sink.ts'
-import { createLogger, errorFields, type Logger } from '../observe/logger.ts'
+import { createLogger, type Logger } from '../observe/logger.ts'
 import { ThreadMetrics } from '../observe/metrics.ts'
 import type { HealthReport, Readiness, RuntimeReport } from '../observe/report.ts'
 import { Status } from '../observe/status.ts'
@@ -22,60 +23,53 @@ import { ThreadSampler } from '../observe/thread-sampler.ts'
 import { SlotTable } from '../placement/slots.ts'
 import { Doorbells } from '../ring/doorbell.ts'
 import type { ServiceDefinition } from '../services/service.ts'
-import { controlOf, moving, type Remote, serveControl, within } from './control.ts'
-import { entryPoint } from './entry-point.ts'
+import { adminViewOf } from './admin-view.ts'
+import { Balancer } from './balancer.ts'
+import { controlOf, moving, type Remote } from './control.ts'
+import { type ConfigSource, type FreshConfig, LAYOUT, readFresh } from './fresh-config.ts'
+import { chooseHandoff } from './handoff-choice.ts'
 import { HeapGuard } from './heap-guard.ts'
 import { LinkBook } from './link-book.ts'
 import { listenersOf } from './listener-list.ts'
+import { MainActors } from './main-actors.ts'
 import { OffloadPool } from './offload-pool.ts'
+import { Rollout } from './rollout.ts'
+import { SeatBook } from './seat-book.ts'
 import { SerialCounters } from './serial-counter.ts'
-import { Supervisor, type ThreadLife } from './supervisor.ts'
-import type {
-  AcceptorControl,
-  MainControl,
-  NoticeToMain,
-  NoticeToThread,
-  ShardControl,
-  ThreadData,
-} from './thread-data.ts'
+import { SlotMover } from './slot-mover.ts'
+import { Supervisor } from './supervisor.ts'
+import type { AcceptorControl, ShardControl } from './thread-data.ts'
+import { ThreadSpawner, tryCall } from './thread-spawner.ts'
 
-/** Loading modules and starting services may take its time; more than this is a failure. */
-const START_MS_MAX = 30_000
 const SAMPLE_MS = 1_000
-/** How long a shard with too full a heap may take to say good-bye. */
+/** How long a shard with too full a heap may take to say good-bye, when no other can take over. */
 const REPLACE_GRACE_MS = 2_000
-/**
- * Young generations, smaller than V8's own: it grows them in a burst of connections and keeps them. 10,000 idle
- * WebSockets cost 3.3 KiB each this way and 6.2 KiB by default, at the same CPU (bench/idle-memory.bench.ts).
- */
-const YOUNG_MB = { acceptor: 4, shard: 16 } as const
-/** Heap beyond `shard.heapLimit` at which V8 itself ends the thread: the guard acts long before. */
-const HEAP_MARGIN = 1.1
 
 export interface RuntimeOptions {
-  readonly config: CoreConfig
+  readonly config: FreshConfig['config']
   readonly services: readonly ServiceDefinition[]
+  readonly topics?: readonly TopicDefinition[] | undefined
   readonly version: string
   readonly sink: LogSink
   /** Names of the services to run; undefined: all that are enabled. */
   readonly only?: readonly string[] | undefined
-}
-
-interface Controls {
-  readonly acceptor: Remote<AcceptorControl> | undefined
-  readonly shards: Map<number, Remote<ShardControl>>
+  /** Where to read the configuration again for a reload; undefined: there is no reload. */
+  readonly source?: ConfigSource | undefined
 }
 
 export class Runtime {
   readonly log: Logger
   readonly #options: RuntimeOptions
-  readonly #config: CoreConfig
-  readonly #shardCount: number
-  readonly #listeners: readonly ListenerSpec[]
+  /** What threads run with that start now. */
+  #fresh: FreshConfig
   readonly #table = FigureTable.allocate()
   readonly #slots = SlotTable.allocate()
-  readonly #doorbells = Doorbells.allocate()
-  readonly #serials = SerialCounters.allocate()
+  readonly #book: SeatBook
+  readonly #spawner: ThreadSpawner
+  readonly #mover: SlotMover
+  readonly #rollout: Rollout
+  readonly #balancer: Balancer
+  readonly #actors: MainActors
   readonly #links: LinkBook
   readonly #supervisor: Supervisor
   readonly #status: Status
@@ -83,11 +77,9 @@ export class Runtime {
   readonly #metrics = new ThreadMetrics()
   readonly #offload: OffloadPool
   readonly #heapGuard: HeapGuard
+  /** By seat. */
   readonly #shards = new Map<number, Remote<ShardControl>>()
-  /** The ends of the shards' present lives. */
-  readonly #exits = new Map<number, Promise<void>>()
   #acceptor: Remote<AcceptorControl> | undefined
-  #rawHandoff = true
   #readiness: Readiness = 'starting'
   #addresses: readonly ListeningAddress[] = []
   #admin: AdminServer | undefined
@@ -100,23 +92,97 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     const { config, services, version, sink } = options
     this.#options = options
-    this.#config = config
     this.log = createLogger({ level: config.log.level, write: sink.write, base: { thread: 'main' } })
-    this.#shardCount = shardCountOf(config.shards, availableParallelism())
-    this.#listeners = listenersOf(services, (config as unknown as { services: unknown }).services, options.only)
-    this.#slots.spread(this.#shardCount)
+    const shardCount = shardCountOf(config.shards, availableParallelism())
+    const names = services.map(({ name }) => name)
+    const listeners = listenersOf(services, (config as unknown as { services: unknown }).services, options.only)
+    this.#fresh = { config, listeners, services: names, layout: LAYOUT }
+    this.#slots.spread(shardCount)
+    this.#book = new SeatBook(shardCount)
     this.#links = new LinkBook({ data: config.ring.capacity, control: config.ring.controlCapacity })
     this.#offload = new OffloadPool(config.offload.threads)
-    const names = services.map(({ name }) => name)
     const table = this.#table
+    const doorbells = Doorbells.allocate()
+    this.#spawner = new ThreadSpawner(
+      {
+        memory: {
+          figures: table.memory,
+          slots: this.#slots.memory,
+          doorbells,
+          serials: SerialCounters.allocate().memory,
+        },
+        links: this.#links,
+        log: this.log,
+        write: sink.write,
+        main: { offload: (module, task, argument) => this.#offload.run(module, task, argument) },
+        onNotice: (thread, notice) => {
+          if (notice.kind === 'expecting') this.#mover.expecting(notice.move)
+          else this.#mover.ended(notice.move, thread)
+        },
+        start: (thread, port) => this.#startThread(thread, port),
+      },
+      this.#fresh,
+    )
+    this.#spawner.shardCount = shardCount
+    this.#actors = new MainActors({
+      clock: systemClock,
+      config,
+      doorbells,
+      slots: this.#slots.memory,
+      links: this.#links,
+      log: this.log,
+      metrics: this.#metrics,
+      topics: options.topics ?? [],
+      offload: (module, task, argument) => this.#offload.run(module, task, argument),
+    })
+    this.#mover = new SlotMover({
+      slots: this.#slots,
+      log: this.log,
+      threads: () => this.#spawner.shards,
+      notify: (thread, notice, ports) => this.#spawner.notify(thread, notice, ports),
+      main: this.#actors,
+    })
+    this.#rollout = new Rollout({
+      book: this.#book,
+      mover: this.#mover,
+      slots: this.#slots,
+      clock: systemClock,
+      log: this.log,
+      graceMs: () => this.#fresh.config.reload.grace,
+      renew: () => this.#renew(),
+      renewAcceptor: () => Promise.resolve(),
+      setShardCount: (count) => {
+        this.#spawner.shardCount = count
+      },
+      threads: {
+        start: (seat) => this.#startShard(seat),
+        leave: async (seat) => void (await this.#call('shardLeaving', 'acceptor', this.#acceptor?.shardLeaving(seat))),
+        retire: (seat) => this.#callShard(seat, 'retire', (shard) => shard.retire()),
+        progress: (seat) => this.#callShard(seat, 'progress', (shard) => shard.progress()),
+        slotsWith: (seat, count) => this.#callShard(seat, 'slotsWith', (shard) => shard.slotsWith(count)),
+        drain: (seat, graceMs) => this.#drainShard(seat, 1012, 'service restart', graceMs),
+        end: (seat) => this.#endShard(seat),
+        letGo: (seat) => {
+          this.#table.setState(threadOfSeat(seat), 'draining')
+          this.#supervisor.letGo(threadOfSeat(seat))
+        },
+      },
+    })
+    this.#balancer = new Balancer({
+      table,
+      book: this.#book,
+      config: () => this.#fresh.config.rebalance,
+      migrate: (from, to, connections) => this.#rollout.migrate(from, to, connections),
+    })
     this.#status = new Status({
       table,
       services: names,
       version,
       clock: systemClock,
-      enabled: new Set(this.#listeners.map(({ serviceIndex }) => serviceIndex)),
+      enabled: new Set(listeners.map(({ serviceIndex }) => serviceIndex)),
       readiness: () => this.#readiness,
       listeners: () => this.#addresses,
+      migration: () => this.#rollout.report,
     })
     this.#exposition = new Exposition({ table, services: names, version, sources: () => this.#sources() })
     this.#supervisor = new Supervisor({
@@ -130,8 +196,8 @@ export class Runtime {
         healthyAfterMs: config.shard.healthyAfter,
       },
       hangLimitMs: config.shard.hangLimit,
-      spawn: (thread, generation) => this.#spawn(thread, generation),
-      onReady: (thread) => this.#onReady(thread),
+      spawn: (thread, generation) => this.#spawner.spawn(thread, generation),
+      onReady: (thread) => void this.#onReady(thread),
       onDown: (thread) => this.#onDown(thread),
     })
     this.#heapGuard = new HeapGuard(config.heap.replaceAt)
@@ -146,30 +212,18 @@ export class Runtime {
     this.#table.begin(THREAD.main)
     this.#table.setState(THREAD.main, 'ready')
     try {
-      this.#rawHandoff = this.#config.net.handoff === 'auto' && (await selfTest())
-      if (!this.#rawHandoff) {
-        this.log.warn('net.handoff_public', {
-          reason: this.#config.net.handoff === 'public' ? 'configured' : 'self-test failed',
-        })
-        // The public way moves unread sockets only: the header would reach the service as data, and whoever sends one
-        // would be taken for the proxy.
-        const proxied = this.#listeners.find(({ proxyProtocol }) => proxyProtocol)
-        if (proxied !== undefined) {
-          const listener = `services.${proxied.service}.${proxied.transport}`
-          throw new PolyloopError('HANDOFF_UNSUPPORTED', { listener, option: 'proxyProtocol' })
-        }
-      }
+      this.#spawner.rawHandoff = await chooseHandoff(this.#fresh, this.log)
       this.#refuseIfClosed()
       const sampler = new ThreadSampler(this.#table.row(THREAD.main))
       this.#timer = setInterval(() => this.#onSecond(sampler), SAMPLE_MS)
       this.#admin = await this.#openAdmin()
       this.#refuseIfClosed()
-      const shards = Array.from({ length: this.#shardCount }, (_, shard) => threadOfSeat(shard))
+      const shards = this.#book.seats.map(threadOfSeat)
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
       this.#refuseIfClosed()
       this.#readiness = 'ready'
       for (const address of this.#addresses) this.log.info('net.listening', { ...address })
-      this.log.info('runtime.ready', { shards: this.#shardCount, pid: process.pid, version: this.#options.version })
+      this.log.info('runtime.ready', { shards: this.#book.count, pid: process.pid, version: this.#options.version })
     } catch (error) {
       // A drain that came during the start ends what there is, and says how that went.
       await (this.#drained ?? this.close())
@@ -199,11 +253,39 @@ export class Runtime {
     return this.#exposition.text()
   }
 
+  /** A reference to an actor, on whatever shard; its definition must be in one of `modules`. */
+  actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H> {
+    return this.#actors.actor(definition, id)
+  }
+
+  /** Publishes to the topic `kind.id`. False: refused, the way there is full. */
+  publish(topic: string, message: unknown): boolean {
+    return this.#actors.publish(topic, message)
+  }
+
   /** Ends a shard's thread as a crash would; it is restarted. */
   restart(shard: number): ActionOutcome {
-    if (shard < 0 || shard >= this.#shardCount) return 'unknown_shard'
-    this.#supervisor.restart(threadOfSeat(shard))
+    const seat = this.#book.seatOf(shard)
+    if (seat === undefined) return 'unknown_shard'
+    this.#supervisor.restart(threadOfSeat(seat))
     return 'accepted'
+  }
+
+  /** New threads, with configuration and modules as they are now, take over from all shards. Nobody is disconnected. */
+  async reload(): Promise<ActionAnswer> {
+    return this.#readiness === 'ready' ? this.#rollout.reload() : { outcome: 'refused', reason: this.#readiness }
+  }
+
+  /** Another number of shards takes over. */
+  setShards(count: number): ActionAnswer {
+    return this.#readiness === 'ready'
+      ? this.#rollout.setShards(count)
+      : { outcome: 'refused', reason: this.#readiness }
+  }
+
+  /** So many connections of a shard go to another, with the actors and topics of their slots. */
+  migrate(from: number, to: number, connections: number): ActionAnswer {
+    return this.#rollout.migrate(from, to, connections)
   }
 
   /** Runs an exported function of a module in the offload pool. */
@@ -229,6 +311,8 @@ export class Runtime {
   async close(): Promise<void> {
     this.#readiness = 'draining'
     clearInterval(this.#timer)
+    this.#rollout.close()
+    this.#actors.close()
     await this.#supervisor.stop()
     await Promise.all([this.#admin?.close(), this.#offload.close()])
     this.#ended.resolve(this.#clean)
@@ -244,21 +328,13 @@ export class Runtime {
 
   async #drain(): Promise<boolean> {
     this.#readiness = 'draining'
-    const graceMs = this.#config.shutdown.grace
+    const graceMs = this.#fresh.config.shutdown.grace
     this.log.info('runtime.draining', { grace_ms: graceMs })
     this.#supervisor.retire()
-    const timeoutMs = this.#config.control.timeout
-    await this.#call('stop', 'acceptor', timeoutMs, this.#acceptor?.stop())
+    this.#rollout.close()
+    await this.#call('stop', 'acceptor', this.#acceptor?.stop())
     const left = await Promise.all(
-      [...this.#shards].map(([shard, control]) =>
-        this.#call(
-          'drain',
-          `shard ${shard}`,
-          graceMs + timeoutMs,
-          // A shard that crashes meanwhile never answers.
-          Promise.race([control.drain(1001, 'server shutting down', graceMs), this.#exits.get(shard)]),
-        ),
-      ),
+      [...this.#shards.keys()].map((seat) => this.#drainShard(seat, 1001, 'server shutting down', graceMs)),
     )
     const dropped = left.reduce<number>((sum, count) => sum + (count ?? 0), 0)
     // A shard that did not answer has dropped whatever it had.
@@ -269,126 +345,89 @@ export class Runtime {
     return clean
   }
 
-  #spawn(thread: number, generation: number): ThreadLife {
-    const name: 'acceptor' | 'shard' = thread === THREAD.acceptor ? 'acceptor' : 'shard'
-    const control = new MessageChannel()
-    const main = new MessageChannel()
-    const workerData: ThreadData = {
-      thread,
-      generation,
-      config: this.#config,
-      modules: this.#config.modules,
-      listeners: this.#listenersNow(),
-      shardCount: this.#shardCount,
-      figures: this.#table.memory,
-      slots: this.#slots.memory,
-      doorbells: this.#doorbells,
-      serials: this.#serials.memory,
-      rawHandoff: this.#rawHandoff,
-      control: control.port2,
-      main: main.port2,
-    }
-    const { heapLimit } = this.#config.shard
-    const worker = new Worker(entryPoint(name), {
-      workerData,
-      name: `polyloop-${threadLabel(thread)}`,
-      transferList: [control.port2, main.port2],
-      resourceLimits: {
-        maxYoungGenerationSizeMb: YOUNG_MB[name],
-        ...(name === 'shard' && heapLimit !== 'auto'
-          ? { maxOldGenerationSizeMb: (heapLimit * HEAP_MARGIN) / 1024 ** 2 }
-          : {}),
-      },
-    })
-    const mainControl: MainControl = { offload: (module, task, argument) => this.#offload.run(module, task, argument) }
-    serveControl(main.port1, mainControl)
-    worker.on('message', (notice: NoticeToMain) => {
-      if (notice.kind === 'log') this.#options.sink.write(notice.lines)
-      else this.#links.want(thread, notice.peer)
-    })
-    let crash: unknown
-    worker.on('error', (error) => {
-      crash = error
-      this.log.error('runtime.thread_crashed', { of: threadLabel(thread), ...errorFields(error) })
-    })
-    const { promise: exited, resolve } = Promise.withResolvers<void>()
-    worker.on('exit', () => {
-      control.port1.close()
-      main.port1.close()
-      resolve()
-    })
-    if (name === 'shard') this.#exits.set(thread - THREAD.firstShard, exited)
-    const post = (notice: NoticeToThread, ports: readonly MessagePortLike[]): void => {
-      worker.postMessage(notice, ports as never)
-    }
-    this.#links.up(thread, {
-      link: (end, port) => post({ kind: 'link', end }, [port]),
-      unlink: (peer) => post({ kind: 'unlink', peer }, []),
-    })
-    const started = name === 'acceptor' ? this.#startAcceptor(control.port1) : this.#startShard(thread, control.port1)
-    const died = exited.then(() => {
-      const reason = crash instanceof Error ? crash.message : 'it ended while it started'
-      throw new PolyloopError('THREAD_FAILED', { thread: threadLabel(thread), reason }, { cause: crash })
-    })
-    const ready = within(START_MS_MAX, 'start', threadLabel(thread), Promise.race([started, died]))
-    return { ready, exited, terminate: () => void worker.terminate() }
+  /** How many connections were left; undefined: it did not answer. */
+  #drainShard(seat: number, code: number, reason: string, graceMs: number): Promise<number | undefined> {
+    const control = this.#shards.get(seat)
+    if (control === undefined) return Promise.resolve(undefined)
+    // A shard that crashes meanwhile never answers.
+    const died = this.#spawner.exited(threadOfSeat(seat))?.then(() => undefined)
+    const answer = Promise.race([control.drain(code, reason, graceMs), died ?? new Promise<undefined>(() => {})])
+    return this.#call('drain', `shard ${shardOfSeat(seat)}`, answer, graceMs)
   }
 
-  async #startAcceptor(port: MessageChannel['port1']): Promise<void> {
+  #startThread(thread: number, port: MessagePort): Promise<void> {
+    return thread < THREAD.firstShard ? this.#startAcceptor(port) : this.#startShardThread(seatOfThread(thread), port)
+  }
+
+  async #startAcceptor(port: MessagePort): Promise<void> {
     const control = controlOf<AcceptorControl>(port)
     this.#addresses = await control.start()
+    this.#spawner.plan = { ...this.#spawner.plan, listeners: this.#withPorts(this.#spawner.plan.listeners) }
     this.#acceptor = control
-    for (const [shard, remote] of this.#shards) this.#connect(shard, remote, control)
+    await Promise.all([...this.#shards].map(([seat, shard]) => this.#connect(seat, shard, control)))
   }
 
-  async #startShard(thread: number, port: MessageChannel['port1']): Promise<void> {
+  async #startShardThread(seat: number, port: MessagePort): Promise<void> {
     const control = controlOf<ShardControl>(port)
     await control.start()
-    this.#shards.set(thread - THREAD.firstShard, control)
+    this.#shards.set(seat, control)
+  }
+
+  /** A shard that joins the others while they run. */
+  async #startShard(seat: number): Promise<void> {
+    await this.#supervisor.start(threadOfSeat(seat))
+    await this.#onReady(threadOfSeat(seat))
+  }
+
+  async #endShard(seat: number): Promise<void> {
+    await this.#exposition.keep(threadOfSeat(seat), this.#shards.get(seat)?.collect())
+    await this.#supervisor.end(threadOfSeat(seat))
   }
 
   // In this order: the acceptor looks at the state of a shard, which the supervisor set just before.
-  #onReady(thread: number): void {
-    const shard = thread - THREAD.firstShard
-    const control = this.#shards.get(shard)
-    if (control !== undefined && this.#acceptor !== undefined) this.#connect(shard, control, this.#acceptor)
+  async #onReady(thread: number): Promise<void> {
+    const seat = seatOfThread(thread)
+    const control = this.#shards.get(seat)
+    if (control !== undefined && this.#acceptor !== undefined) await this.#connect(seat, control, this.#acceptor)
   }
 
-  #connect(shard: number, to: Remote<ShardControl>, from: Remote<AcceptorControl>): void {
+  async #connect(seat: number, to: Remote<ShardControl>, from: Remote<AcceptorControl>): Promise<void> {
     // A hung one may come back: until then the acceptor sees its state and goes round it.
-    const state = this.#table.state(threadOfSeat(shard))
+    const state = this.#table.state(threadOfSeat(seat))
     if (state !== 'ready' && state !== 'hung') return
     const { port1, port2 } = new MessageChannel()
-    const timeoutMs = this.#config.control.timeout
-    void this.#call('acceptFrom', `shard ${shard}`, timeoutMs, to.acceptFrom(moving(port2, [port2])))
-    void this.#call('shardUp', 'acceptor', timeoutMs, from.shardUp(shard, moving(port1, [port1])))
+    await Promise.all([
+      this.#call('acceptFrom', `shard ${shardOfSeat(seat)}`, to.acceptFrom(moving(port2, [port2]))),
+      this.#call('shardUp', 'acceptor', from.shardUp(seat, moving(port1, [port1]))),
+    ])
   }
 
   #onDown(thread: number): void {
     this.#links.down(thread)
-    if (thread === THREAD.acceptor) {
+    if (thread < THREAD.firstShard) {
       this.#acceptor = undefined
       return
     }
-    const shard = thread - THREAD.firstShard
-    this.#shards.delete(shard)
-    void this.#call('shardDown', 'acceptor', this.#config.control.timeout, this.#acceptor?.shardDown(shard))
+    const seat = seatOfThread(thread)
+    this.#shards.delete(seat)
+    for (const other of this.#spawner.shards) this.#spawner.notify(other, { kind: 'down', thread })
+    this.#actors.threadDown(thread)
+    this.#mover.threadDown(thread)
+    void this.#call('shardDown', 'acceptor', this.#acceptor?.shardDown(seat))
   }
 
-  /** A call whose failure is logged and answered with undefined: the supervisor deals with dead threads. */
-  async #call<T>(call: string, thread: string, ms: number, answer: Promise<T> | undefined): Promise<T | undefined> {
-    if (answer === undefined) return undefined
-    try {
-      return await within(ms, call, thread, answer)
-    } catch (error) {
-      this.log.warn('runtime.call_failed', { call, of: thread, ...errorFields(error) })
-      return undefined
-    }
+  #call<T>(call: string, thread: string, answer: Promise<T> | undefined, extraMs = 0): Promise<T | undefined> {
+    return tryCall(this.log, call, thread, extraMs + this.#fresh.config.control.timeout, answer)
   }
 
-  /** Where port 0 was asked for, a restarted acceptor takes the port that its predecessor got. */
-  #listenersNow(): readonly ListenerSpec[] {
-    return this.#listeners.map((listener) => {
+  #callShard<T>(seat: number, call: string, ask: (shard: Remote<ShardControl>) => Promise<T>): Promise<T | undefined> {
+    const control = this.#shards.get(seat)
+    return this.#call(call, `shard ${shardOfSeat(seat)}`, control && ask(control))
+  }
+
+  /** Where port 0 was asked for, a later acceptor takes the port that the first one got. */
+  #withPorts(listeners: FreshConfig['listeners']): FreshConfig['listeners'] {
+    return listeners.map((listener) => {
       const open = this.#addresses.find(
         (one) => one.service === listener.service && one.transport === listener.transport,
       )
@@ -396,33 +435,38 @@ export class Runtime {
     })
   }
 
+  async #renew(): Promise<{ shards: number }> {
+    const { source } = this.#options
+    if (source === undefined) throw new PolyloopError('RELOAD_REFUSED', { reason: 'there is nothing to read again' })
+    const fresh = await readFresh(source, this.#fresh)
+    this.#fresh = fresh
+    this.#spawner.plan = { config: fresh.config, listeners: this.#withPorts(fresh.listeners) }
+    const { shards } = fresh.config
+    // A number that was set while running stays, unless the configuration names another one now.
+    const configured = shardCountOf(shards, availableParallelism())
+    return { shards: shards === this.#options.config.shards ? this.#book.count : configured }
+  }
+
   *#sources(): Generator<{ thread: number; collect: () => Promise<Awaited<ReturnType<ShardControl['collect']>>> }> {
     yield { thread: THREAD.main, collect: () => this.#metrics.collect() }
-    const { acceptor, shards }: Controls = { acceptor: this.#acceptor, shards: this.#shards }
+    const acceptor = this.#acceptor
     if (acceptor !== undefined) yield { thread: THREAD.acceptor, collect: () => acceptor.collect() }
-    for (const [shard, control] of shards) yield { thread: threadOfSeat(shard), collect: () => control.collect() }
+    for (const [seat, control] of this.#shards) yield { thread: threadOfSeat(seat), collect: () => control.collect() }
   }
 
   #openAdmin(): Promise<AdminServer> {
-    const { host, port, token, hosts } = this.#config.admin
+    const { host, port, token, hosts } = this.#fresh.config.admin
     return createAdminServer({
       host,
       port,
       ...(token === undefined ? {} : { token }),
       allowedHosts: hosts,
       log: this.log,
-      view: {
-        health: () => this.health(),
+      view: adminViewOf(this, {
         readiness: () => this.#readiness,
-        runtime: () => this.report(),
-        metrics: () => this.metrics(),
-        restart: (shard) => this.restart(shard),
-        drain: () => {
-          void this.drain()
-          return 'accepted'
-        },
-        profile: async (shard, seconds) => this.#shards.get(shard)?.profile(seconds),
-      },
+        shards: () => this.#shards.values(),
+        shardOf: (shard) => this.#shards.get(this.#book.seatOf(shard) ?? -1),
+      }),
     })
   }
 
@@ -430,24 +474,27 @@ export class Runtime {
     this.#table.beat(THREAD.main)
     sampler.sample()
     this.#status.sample()
-    for (const [shard, control] of this.#shards) {
-      const row = this.#table.row(threadOfSeat(shard))
-      if (this.#table.state(threadOfSeat(shard)) !== 'ready') continue
+    if (this.#readiness !== 'ready') return
+    this.#balancer.look()
+    for (const seat of this.#book.seats) {
+      const row = this.#table.row(threadOfSeat(seat))
+      if (this.#table.state(threadOfSeat(seat)) !== 'ready') continue
       const share = figureOf(row, FIGURE.heapUsedBytes) / figureOf(row, FIGURE.heapLimitBytes)
-      if (this.#heapGuard.isOver(shard, share)) void this.#replace(shard, control, share)
+      if (this.#heapGuard.isOver(seat, share)) void this.#replace(seat, share)
     }
   }
 
-  /** Before V8 ends the whole process for the heap of one thread: that shard says good-bye and starts afresh. */
-  async #replace(shard: number, control: Remote<ShardControl>, share: number): Promise<void> {
-    const thread = threadOfSeat(shard)
-    this.#table.setState(thread, 'draining')
+  /**
+   * Before V8 ends the whole process for the heap of one thread: a fresh one takes over. If that is not possible now, or
+   * the last one came to this within a minute, so that it is the state itself that is too large, the shard says good-bye.
+   */
+  async #replace(seat: number, share: number): Promise<void> {
+    const thread = threadOfSeat(seat)
     this.log.error('runtime.heap_full', { of: threadLabel(thread), share: Number(share.toFixed(3)) })
-    const graceMs = REPLACE_GRACE_MS
-    const answer = control.drain(1012, 'service restart', graceMs)
-    await this.#call('drain', `shard ${shard}`, graceMs + this.#config.control.timeout, answer)
+    if (this.#heapGuard.mayMove(shardOfSeat(seat), systemClock.nowMs()) && this.#rollout.replace(shardOfSeat(seat)))
+      return
+    this.#table.setState(thread, 'draining')
+    await this.#drainShard(seat, 1012, 'service restart', REPLACE_GRACE_MS)
     this.#supervisor.restart(thread)
   }
 }
-
-type MessagePortLike = MessageChannel['port1']

@@ -1,27 +1,39 @@
-// One shard: an event loop with the connections handed to it, and the services' handlers running on it.
+// One shard: an event loop with the connections handed to it, the services' handlers, and the actors and topics of its
+// slots. Everything that comes in is a turn of the loop.
 import type { MessagePort } from 'node:worker_threads'
+import type { ActorServices } from '../actor/context.ts'
+import type { SlotMove } from '../actor/router.ts'
+import type { ToThread } from '../actor/topic-homes.ts'
 import { AssertionError } from '../lib/assert.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { THREAD, threadOfSeat } from '../lib/thread.ts'
+import { SEATS_MAX, seatOfThread, shardOfSeat, THREAD, threadOfSeat } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import { EventLoop } from '../net/event-loop.ts'
 import type { Handover } from '../net/handover.ts'
-import { DATAGRAM_HEAD_BYTES_MAX, decodeRoute, encodeRoute, RECORD, routeBytes } from '../net/record.ts'
-import { peerKey } from '../net/session-key.ts'
-import { StreamFraming } from '../net/tcp.ts'
+import { decodeRoute, RECORD, routeBytes } from '../net/record.ts'
+import type { ActorsReport } from '../observe/actor-report.ts'
 import { FAMILIES } from '../observe/family.ts'
 import { FIGURE, figureOf } from '../observe/figure.ts'
 import { errorFields } from '../observe/logger.ts'
-import { loadServices } from '../services/registry.ts'
-import type { ConnectionRef, ServiceContext, ServiceHandlers } from '../services/service.ts'
+import { TurnGauge } from '../observe/turn-gauge.ts'
+import { slotOf } from '../placement/slots.ts'
+import { type Definitions, loadDefinitions } from '../services/registry.ts'
+import type { ServiceHandlers } from '../services/service.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
+import { ActorThread } from './actor-thread.ts'
 import { tracksEnds } from './admission.ts'
+import { ConnectionMover, type MoveProgress } from './connection-mover.ts'
+import { ConnectionPost } from './connection-post.ts'
 import { controlOf, type Remote } from './control.ts'
+import { DatagramReply } from './datagram-reply.ts'
 import { Intake } from './intake.ts'
 import { limitsOf } from './limits.ts'
+import type { ShardMessage, SlotMoveMessage } from './move-message.ts'
 import { captureProfile } from './profile.ts'
-import { ThreadBase } from './thread-base.ts'
+import { serviceContextOf } from './shard-context.ts'
+import { ShardTopics } from './shard-topics.ts'
+import { BEAT_MS, ThreadBase } from './thread-base.ts'
 import type { MainControl, ShardControl, ThreadData } from './thread-data.ts'
 
 /** Timers fired in one turn; the rest fire in the next. */
@@ -31,38 +43,57 @@ const CLOSES_PER_TURN = 256
 const DRAIN_POLL_MS = 20
 /** Handler errors logged per second; all are counted. */
 const ERRORS_LOGGED_PER_SECOND = 10
+/** Actors passivated between two beats when the heap is too full. */
+const PASSIVATED_PER_BEAT = 2_000
+
+const BEATS_PER_SECOND = 1_000 / BEAT_MS
+
+/** What there is once the modules are loaded. */
+interface Started {
+  readonly actors: ActorThread
+  readonly topics: ShardTopics
+  readonly post: ConnectionPost
+  readonly mover: ConnectionMover
+  readonly services: ActorServices
+}
 
 export class Shard implements ShardControl {
   readonly #base: ThreadBase
   readonly #data: ThreadData
   readonly #shard: number
   readonly #loop: EventLoop
+  readonly #wheel: TimerWheel
   readonly #main: Remote<MainControl>
   readonly #intake: Intake
   readonly #handlers: ServiceHandlers[] = []
-  readonly #routeHead = Buffer.alloc(DATAGRAM_HEAD_BYTES_MAX)
-  readonly #refHead = Buffer.alloc(16)
+  readonly #datagrams: DatagramReply
+  readonly #endHead = Buffer.alloc(10)
+  /** Ways to the shards that something moves to or from. */
+  readonly #peers = new Map<number, MessagePort>()
+  readonly #moves = new Map<number, SlotMove>()
+  #started: Started | undefined
   /** How many acceptors there have been: only the last one's handovers are acknowledged. */
   #acceptors = 0
+  #beats = 0
   #draining: { readonly code: number; readonly reason: string } | undefined
 
   constructor(data: ThreadData, port: MessagePort) {
     this.#data = data
-    this.#shard = data.thread - THREAD.firstShard
+    this.#shard = shardOfSeat(seatOfThread(data.thread))
     this.#base = new ThreadBase(data, port, (source, kind, bytes, offset, length) => {
       this.#onRecord(source, kind, Buffer.from(bytes.buffer, bytes.byteOffset + offset, length))
     })
+    this.#base.onNotice = (notice) => this.#inTurn(() => this.#onNotice(notice))
     this.#main = controlOf<MainControl>(data.main)
     const { clock, table, figures, metrics, log } = this.#base
-    const host = createNodeTimerHost(() => {
-      this.#loop.enterTurn()
-      wheel.advance(clock.nowMs(), TIMERS_PER_TURN)
-      this.#loop.leaveTurn()
-    })
-    const wheel = new TimerWheel({ clock, host, onError: (error) => this.#fatal(error) })
+    const host = createNodeTimerHost(() => this.#inTurn(() => wheel.advance(clock.nowMs(), TIMERS_PER_TURN)))
+    const wheel = new TimerWheel({ clock, host, onError: (error) => this.#timerFailed(error) })
+    this.#wheel = wheel
     const turn = metrics.histogram(FAMILIES.turn).cell({})
+    const turns = new TurnGauge()
     const handlerErrors = log.limited('services.handler_failed', ERRORS_LOGGED_PER_SECOND)
-    const rows = Array.from({ length: data.shardCount }, (_, shard) => table.row(threadOfSeat(shard)))
+    const rows = Array.from({ length: SEATS_MAX }, (_, seat) => table.row(threadOfSeat(seat)))
+    const reportsEnds = tracksEnds(data.config.net.maxConnectionsPerAddress, data.listeners)
     this.#loop = new EventLoop({
       clock,
       wheel,
@@ -70,28 +101,45 @@ export class Shard implements ShardControl {
       figures,
       generation: data.generation,
       unsentBytesOfProcess: () => rows.reduce((sum, row) => sum + figureOf(row, FIGURE.unsentBytes), 0),
-      onTurn: (seconds) => turn.observe(seconds),
+      onTurn: (seconds) => {
+        turn.observe(seconds)
+        turns.observe(seconds)
+      },
       onHandlerError: (connection, error) => handlerErrors.error({ connection: connection.id, ...errorFields(error) }),
-      onEnded: tracksEnds(data.config.net.maxConnectionsPerAddress, data.listeners)
-        ? (id) => this.#tellEnded(id)
-        : undefined,
+      onEnded: reportsEnds ? (id) => this.#tellEnded(id) : undefined,
+      onRemoved: (connection) => this.#onRemoved(connection),
+      onMoved: {
+        send: (connection, payload, isBinary) => this.#started?.post.send(refOf(connection), payload, isBinary),
+        close: (connection, code, reason) => this.#started?.post.close(refOf(connection), code, reason),
+      },
     })
-    this.#base.onBeat = () => {
-      const { stats } = wheel
-      figures[FIGURE.timersScheduled] = stats.scheduled
-      figures[FIGURE.timersFired] = stats.fired
-      figures[FIGURE.timersLate] = stats.late
-      figures[FIGURE.unsentBytes] = this.#loop.unsentBytes
-    }
+    this.#base.onBeat = () => this.#onBeat(turns)
+    this.#datagrams = new DatagramReply(this.#base.mesh)
     this.#intake = new Intake({ loop: this.#loop, listeners: data.listeners, handlers: this.#handlers, log })
   }
 
   async start(): Promise<void> {
-    const services = await loadServices(this.#data.modules)
+    const definitions = await loadDefinitions(this.#data.modules)
+    const started = this.#build(definitions)
+    this.#started = started
     const all = this.#data.config as unknown as { services: Record<string, unknown> }
-    for (const [index, service] of services.entries()) {
+    const context = {
+      shard: { id: this.#shard, count: this.#data.shardCount },
+      log: this.#base.log,
+      metrics: this.#base.metrics,
+      clock: this.#base.clock,
+      loop: this.#loop,
+      post: started.post,
+      system: started.actors.system,
+      topics: started.topics,
+      services: started.services,
+      watch: (result: unknown) => this.#watch(result),
+    }
+    for (const [index, service] of definitions.services.entries()) {
       const enabled = this.#data.listeners.some((listener) => listener.serviceIndex === index)
-      this.#handlers[index] = enabled ? service.start(this.#contextOf(service.name, all.services[service.name])) : {}
+      this.#handlers[index] = enabled
+        ? service.start(serviceContextOf(context, service.name, all.services[service.name]))
+        : {}
     }
     for (const { service, serviceIndex, transport } of this.#data.listeners) {
       if (this.#handlers[serviceIndex]?.[transport as keyof ServiceHandlers] !== undefined) continue
@@ -103,6 +151,81 @@ export class Shard implements ShardControl {
       if (error instanceof AssertionError) throw error
       this.#base.log.error('services.rejection_unhandled', errorFields(error))
     })
+    this.#base.open()
+  }
+
+  #build({ actors: definitions, topics: topicDefinitions }: Definitions): Started {
+    const { data, mesh, clock, log, metrics } = this.#base
+    const toThread: ToThread = (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
+      actors.toThread('data', thread, kind, head, headBytes, body, bodyStart, bodyBytes)
+    const services: ActorServices = {
+      clock,
+      log,
+      send: (ref, payload, isBinary = typeof payload !== 'string') => post.send(ref, payload, isBinary),
+      close: (ref, code = 1000, reason = '') => post.close(ref, code, reason),
+      publish: (topic, message) => topics.publish(topic, message),
+      offload: (module, task, argument) => this.#main.offload(String(module), task, argument),
+    }
+    const actors = new ActorThread({
+      self: data.thread,
+      shard: this.#shard,
+      generation: data.generation,
+      clock,
+      wheel: this.#wheel,
+      mesh,
+      slots: data.slots,
+      config: data.config,
+      log,
+      metrics,
+      definitions,
+      services,
+      deliver: (kind, source, record) => {
+        if (!topics.deliver(kind, source, record)) post.deliver(kind, record)
+      },
+      stays: (kind, _source, record) => (kind === RECORD.send || kind === RECORD.close) && post.here(kind, record),
+      ended: (move) => {
+        this.#moves.delete(move.id)
+        this.#base.tell({ kind: 'move-ended', move: move.id })
+      },
+    })
+    const topics = new ShardTopics({
+      self: data.thread,
+      clock,
+      wheel: this.#wheel,
+      loop: this.#loop,
+      router: actors.router,
+      toThread,
+      config: data.config,
+      definitions: topicDefinitions,
+      log,
+      metrics,
+      onEvent: (connection, event) => this.#handlers[connection.service]?.topicEvent?.(connection as never, event),
+    })
+    const post = new ConnectionPost({
+      self: data.thread,
+      loop: this.#loop,
+      router: actors.router,
+      toThread,
+    })
+    const migrations = metrics.counter(FAMILIES.migrations)
+    const mover = new ConnectionMover({
+      self: data.thread,
+      loop: this.#loop,
+      router: actors.router,
+      post,
+      portTo: (thread) => this.#peers.get(thread),
+      toThread,
+      thaw: (frozen, handle) => this.#intake.thaw(frozen, handle),
+      freezeSubscriptions: (connection) => topics.freeze(connection),
+      thawSubscriptions: (connection, frozen) => topics.thaw(connection, frozen),
+      onMoved: (id, to) => this.#tellMoved(id, to),
+      moved: migrations.cell({ result: 'ok' }),
+      failed: migrations.cell({ result: 'failed' }),
+      lingered: migrations.cell({ result: 'lingered' }),
+      pause: metrics.histogram(FAMILIES.migrationPause).cell({}),
+      log: log.limited('runtime.connection_stays', ERRORS_LOGGED_PER_SECOND),
+    })
+    return { actors, topics, post, mover, services }
   }
 
   acceptFrom(port: MessagePort): void {
@@ -124,6 +247,9 @@ export class Shard implements ShardControl {
     await this.#closeAll()
     while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
     for (const handlers of this.#handlers) await this.#stop(handlers)
+    // Actors get the chance to save their state.
+    const system = this.#started?.actors.system
+    while (system?.stop() === false && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
     return this.#intake.size + this.#loop.size + this.#loop.cutOff - cutOff
   }
 
@@ -139,9 +265,116 @@ export class Shard implements ShardControl {
     return this.#base.metrics.collect()
   }
 
+  actors(): ActorsReport {
+    return this.#started?.actors.report() ?? { kinds: [], deepest: [], dead_letters: {} }
+  }
+
   profile(seconds: number): Promise<string> {
     return captureProfile(seconds)
   }
+
+  // ---- moves ------------------------------------------------------------------------------------------------------
+
+  slotsWith(connections: number): Uint16Array {
+    const router = this.#started?.actors.router
+    const slots = new Set<number>()
+    let left = connections
+    for (const connection of this.#loop.connections()) {
+      if (left <= 0) break
+      const slot = slotOf(connection.session)
+      if (!connection.movable || router?.ownerOf(slot) !== this.#data.thread) continue
+      slots.add(slot)
+      left--
+    }
+    return Uint16Array.from(slots)
+  }
+
+  retire(): void {
+    this.#started?.mover.retire()
+  }
+
+  progress(): MoveProgress {
+    const progress = this.#started?.mover.progress ?? { moved: 0, failed: 0, remaining: 0, lingering: 0 }
+    // A socket that is not a connection yet will be one soon, or end.
+    return { ...progress, remaining: progress.remaining + this.#intake.size }
+  }
+
+  #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {
+    const { kind } = notice
+    if (kind === 'peer') this.#addPeer(notice.thread, notice.port)
+    else if (kind === 'down') this.#onDown(notice.thread)
+    else if (kind === 'expect') {
+      this.#moves.set(notice.move.id, notice.move)
+      this.#started?.actors.router.expect(notice.move)
+      this.#base.tell({ kind: 'expecting', move: notice.move.id })
+    } else this.#shift(notice.move)
+  }
+
+  #addPeer(thread: number, port: MessagePort): void {
+    this.#peers.get(thread)?.close()
+    this.#peers.set(thread, port)
+    port.on('message', (message: ShardMessage) => this.#inTurn(() => this.#onPeer(thread, message)))
+  }
+
+  #shift(move: SlotMove): void {
+    const started = this.#started
+    if (started === undefined) return
+    const { actors, topics, post, mover } = started
+    if (move.from === this.#data.thread) {
+      this.#moves.set(move.id, move)
+      const port = this.#peers.get(move.to)
+      const tell = (message: WithoutMove<SlotMoveMessage>): void => port?.postMessage({ ...message, move: move.id })
+      actors.router.shift(move, tell)
+      const slots = new Set(move.slots)
+      tell({ kind: 'elsewhere', connections: post.leave(slots) })
+      tell({ kind: 'topics', frozen: topics.leave(slots) })
+      actors.system.migration.leave(move, tell)
+    } else actors.router.shift(move)
+    mover.start()
+  }
+
+  #onPeer(thread: number, message: ShardMessage): void {
+    const started = this.#started
+    if (started === undefined) return
+    const { actors, topics, post, mover } = started
+    switch (message.kind) {
+      case 'record':
+      case 'fence':
+        actors.router.arrived(message.move, message)
+        break
+      case 'released':
+      case 'actor':
+      case 'lost':
+        actors.system.migration.arrived(message)
+        break
+      case 'topics':
+        topics.arrived(message.frozen)
+        break
+      case 'elsewhere':
+        post.learn(message.connections)
+        break
+      default:
+        mover.receive(thread, message)
+    }
+  }
+
+  #onDown(thread: number): void {
+    this.#peers.get(thread)?.close()
+    this.#peers.delete(thread)
+    if (this.#started === undefined) return
+    const { actors, topics, post, mover } = this.#started
+    const moves = [...this.#moves.values()]
+    actors.router.threadDown(thread)
+    for (const move of moves) {
+      if (move.from === thread) actors.system.migration.abandoned(move)
+      if (move.to === thread) actors.system.migration.leaveFailed(move.id)
+    }
+    post.threadDown(thread)
+    mover.threadDown(thread)
+    topics.threadDown(thread)
+  }
+
+  // ---- connections ------------------------------------------------------------------------------------------------
 
   /** Paced, so that a drain of many connections does not stop the loop for those that still talk. */
   async #closeAll(): Promise<void> {
@@ -163,62 +396,49 @@ export class Shard implements ShardControl {
     else connection.closeFor(draining.code === 1012 ? 'restart' : 'shutdown', draining.code, draining.reason)
   }
 
-  #contextOf(name: string, config: unknown): ServiceContext<unknown> {
-    const base = this.#base
-    return {
-      config,
-      shard: { id: this.#shard, count: this.#data.shardCount },
-      log: base.log.child({ service: name }),
-      metrics: base.metrics,
-      clock: base.clock,
-      after: (delayMs, callback) => this.#loop.after(delayMs, () => this.#watch(callback())),
-      connect: (target, handler) =>
-        this.#loop.connect(target, (connection) => new StreamFraming(connection, handler)) as Connection<never>,
-      refOf: (connection) => ({ shard: this.#shard, id: connection.id }),
-      send: (ref, payload, isBinary) => this.#sendTo(ref, payload, isBinary),
-      close: (ref, code, reason) => this.#closeAt(ref, code, reason),
-      offload: (module, task, argument) => this.#main.offload(module, task, argument),
-    }
+  #onRemoved(connection: Connection): void {
+    this.#started?.topics.closed(connection)
+    this.#started?.post.ended(connection.id, connection.session)
   }
 
-  #sendTo(ref: ConnectionRef, payload: Uint8Array | string, isBinary = typeof payload !== 'string'): boolean {
-    if (ref.shard === this.#shard) {
-      const connection = this.#loop.get(ref.id)
-      if (connection === undefined) return false
-      connection.send(payload, isBinary)
-      return true
-    }
-    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
-    this.#refHead.writeDoubleLE(ref.id, 0)
-    this.#refHead[8] = isBinary ? 1 : 0
-    const { mesh } = this.#base
-    return mesh.send(threadOfSeat(ref.shard), 'data', RECORD.send, this.#refHead, 9, bytes, 0, bytes.byteLength)
+  #tellEnded(id: number): void {
+    this.#endHead.writeDoubleLE(id, 0)
+    this.#base.mesh.send(THREAD.acceptor, 'control', RECORD.ended, this.#endHead, 8)
   }
 
-  #closeAt(ref: ConnectionRef, code = 1000, reason = ''): boolean {
-    if (ref.shard === this.#shard) {
-      this.#loop.get(ref.id)?.close(code, reason)
-      return true
+  #tellMoved(id: number, to: number): void {
+    if (!tracksEnds(this.#data.config.net.maxConnectionsPerAddress, this.#data.listeners)) return
+    this.#endHead.writeDoubleLE(id, 0)
+    this.#endHead.writeUInt16LE(seatOfThread(to), 8)
+    this.#base.mesh.send(THREAD.acceptor, 'control', RECORD.moved, this.#endHead, 10)
+  }
+
+  // ---- what comes in ----------------------------------------------------------------------------------------------
+
+  #inTurn(run: () => void): void {
+    this.#loop.enterTurn()
+    try {
+      run()
+    } finally {
+      this.#loop.leaveTurn()
     }
-    const bytes = Buffer.from(reason)
-    this.#refHead.writeDoubleLE(ref.id, 0)
-    this.#refHead.writeUInt16LE(code, 8)
-    const { mesh } = this.#base
-    // In the data lane: a close must not overtake what was sent before it.
-    return mesh.send(threadOfSeat(ref.shard), 'data', RECORD.close, this.#refHead, 10, bytes, 0, bytes.length)
   }
 
   #onRecord(source: number, kind: number, record: Buffer): void {
+    const started = this.#started
+    if (started === undefined) return
+    const { actors, topics, post, mover } = started
     const loop = this.#loop
     loop.enterTurn()
     try {
       if (kind === RECORD.datagram) this.#onDatagram(source, record)
-      else if (kind === RECORD.send) {
-        loop.get(record.readDoubleLE(0))?.send(record.subarray(9), record[8] === 1)
-      } else if (kind === RECORD.close) {
-        loop.get(record.readDoubleLE(0))?.close(record.readUInt16LE(8), record.toString('utf8', 10))
-      }
+      else if (actors.receive(kind, source, record)) {
+        // Done.
+      } else if (kind === RECORD.sendHere || kind === RECORD.closeHere) post.here(kind, record)
+      else if (kind === RECORD.holding) mover.holding(record.readUInt32LE(0))
+      else if (!topics.receive(kind, source, record)) actors.router.receive(kind, source, record)
     } catch (error) {
+      if (error instanceof AssertionError) throw error
       this.#base.log.error('services.handler_failed', errorFields(error))
     }
     loop.leaveTurn()
@@ -229,20 +449,9 @@ export class Shard implements ShardControl {
     const listener = this.#data.listeners[route.listener]
     const handler = listener === undefined ? undefined : this.#handlers[listener.serviceIndex]?.udp
     if (listener === undefined || handler === undefined) return
-    const { mesh } = this.#base
     this.#loop.countMessage(listener.serviceIndex, 0)
-    const peer = {
-      address: route.address,
-      port: route.port,
-      session: peerKey(route.address, route.port),
-      send: (payload: Uint8Array): boolean => {
-        const headBytes = encodeRoute(this.#routeHead, route)
-        const bytes = payload.byteLength
-        if (!mesh.send(source, 'data', RECORD.reply, this.#routeHead, headBytes, payload, 0, bytes)) return false
-        this.#loop.countMessage(listener.serviceIndex, 1)
-        return true
-      },
-    }
+    const answered = (): void => this.#loop.countMessage(listener.serviceIndex, 1)
+    const peer = this.#datagrams.peerOf(source, route, answered)
     this.#watch(handler.datagram(peer, record.subarray(routeBytes(record, 0))))
   }
 
@@ -253,15 +462,34 @@ export class Shard implements ShardControl {
     }
   }
 
-  #tellEnded(id: number): void {
-    this.#refHead.writeDoubleLE(id, 0)
-    this.#base.mesh.send(THREAD.acceptor, 'control', RECORD.ended, this.#refHead, 8)
+  #onBeat(turns: TurnGauge): void {
+    const { figures, data } = this.#base
+    const { stats } = this.#wheel
+    figures[FIGURE.timersScheduled] = stats.scheduled
+    figures[FIGURE.timersFired] = stats.fired
+    figures[FIGURE.timersLate] = stats.late
+    figures[FIGURE.unsentBytes] = this.#loop.unsentBytes
+    // A beat is a quarter of a second, too short for a p99.
+    if (++this.#beats % BEATS_PER_SECOND === 0) figures[FIGURE.turnP99Seconds] = turns.takeP99Seconds()
+    if (this.#started === undefined) return
+    const { system } = this.#started.actors
+    figures[FIGURE.actors] = system.size
+    figures[FIGURE.mailboxDepth] = system.takeDepthMax()
+    const share = figureOf(figures, FIGURE.heapUsedBytes) / figureOf(figures, FIGURE.heapLimitBytes)
+    system.refusing = this.#draining !== undefined || share >= data.config.heap.refuseAt
+    if (share >= data.config.heap.passivateAt) system.passivateIdle(PASSIVATED_PER_BEAT)
   }
 
   /** What a timer callback throws has no connection to end: the runtime's own are bugs, a service's is logged. */
-  #fatal(error: unknown): void {
+  #timerFailed(error: unknown): void {
     this.#base.log.error('services.timer_failed', errorFields(error))
   }
+}
+
+type WithoutMove<M> = M extends unknown ? Omit<M, 'move'> : never
+
+function refOf({ id, session }: Connection): { slot: number; id: number; shard: number } {
+  return { slot: slotOf(session), id, shard: 0 }
 }
 
 function pause(ms: number): Promise<void> {

@@ -45,6 +45,8 @@ interface Watched {
   beats: number
   beatAtMs: number
   retry: NodeJS.Timeout | undefined
+  /** Its end will be its last. */
+  leaving: boolean
 }
 
 export class Supervisor {
@@ -75,6 +77,7 @@ export class Supervisor {
       beats: 0,
       beatAtMs: clock.nowMs(),
       retry: undefined,
+      leaving: false,
     }
     this.#watched.set(thread, watched)
     this.#follow(watched)
@@ -84,6 +87,22 @@ export class Supervisor {
   /** Replaces a thread now. */
   restart(thread: number): void {
     this.#watched.get(thread)?.life.terminate()
+  }
+
+  /** It is not replaced any more: its successor has another index. */
+  letGo(thread: number): void {
+    const watched = this.#watched.get(thread)
+    if (watched !== undefined) watched.leaving = true
+  }
+
+  /** Ends a thread for good. */
+  async end(thread: number): Promise<void> {
+    const watched = this.#watched.get(thread)
+    if (watched === undefined) return
+    watched.leaving = true
+    clearTimeout(watched.retry)
+    watched.life.terminate()
+    await watched.life.exited
   }
 
   /** Looks at all heartbeats. Called by a timer; by hand in tests. */
@@ -163,6 +182,13 @@ export class Supervisor {
     const readyForMs = watched.readyAtMs === undefined ? 0 : clock.nowMs() - watched.readyAtMs
     watched.readyAtMs = undefined
     if (this.#stopped) return
+    if (watched.leaving) {
+      this.#watched.delete(thread)
+      table.setState(thread, 'absent')
+      onDown(thread)
+      if (lost > 0) log.warn('runtime.thread_ended', { of: threadLabel(thread), connections_lost: lost })
+      return
+    }
     onDown(thread)
     const facts = { of: threadLabel(thread), connections_lost: lost }
     if (this.#retiring) {

@@ -2,13 +2,13 @@
 import type { MessagePort } from 'node:worker_threads'
 import { deepFreeze } from '../config/loader.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
-import { THREAD, threadLabel } from '../lib/thread.ts'
+import { seatOfThread, shardOfSeat, THREAD, threadLabel } from '../lib/thread.ts'
 import { FIGURE, FigureTable } from '../observe/figure.ts'
 import { createLogger, type Logger } from '../observe/logger.ts'
 import { ThreadMetrics } from '../observe/metrics.ts'
 import { ThreadSampler } from '../observe/thread-sampler.ts'
 import { Mesh, type MeshSink } from '../ring/mesh.ts'
-import type { NoticeToMain, NoticeToThread, ThreadData } from './thread-data.ts'
+import type { LinkNotice, NoticeToMain, NoticeToThread, ThreadData, UnlinkNotice } from './thread-data.ts'
 
 /** A thread is called hung long after it missed several of these. */
 export const BEAT_MS = 250
@@ -33,6 +33,7 @@ export class ThreadBase {
   #charactersLeft = LOG_CHARACTERS_MAX
   #linesDropped = 0
   #beats = 0
+  #early: NoticeToThread[] | undefined = []
 
   constructor(data: ThreadData, port: MessagePort, sink: MeshSink) {
     this.data = data
@@ -40,7 +41,7 @@ export class ThreadBase {
     deepFreeze(data.config)
     this.table = new FigureTable(data.figures)
     this.figures = this.table.row(data.thread)
-    const shard = data.thread - THREAD.firstShard
+    const shard = data.thread < THREAD.firstShard ? -1 : shardOfSeat(seatOfThread(data.thread))
     const { heapLimit } = data.config.shard
     this.#sampler = new ThreadSampler(this.figures, shard < 0 || heapLimit === 'auto' ? undefined : heapLimit)
     this.log = createLogger({
@@ -53,7 +54,7 @@ export class ThreadBase {
       self: data.thread,
       generation: data.generation & 0xffff,
       doorbells: data.doorbells,
-      requestLink: (peer) => this.#tell({ kind: 'want-link', peer }),
+      requestLink: (peer) => this.tell({ kind: 'want-link', peer }),
       sink,
       overflowBytesMax: data.config.ring.overflow,
       messageBytesMax: data.config.ring.messageMax,
@@ -62,13 +63,32 @@ export class ThreadBase {
       onFault: (fault) => faults.warn(fault),
     })
     port.on('message', (notice: NoticeToThread) => {
-      if (notice.kind === 'link') this.mesh.attach(notice.end)
-      else this.mesh.detach(notice.peer)
+      if (this.#early === undefined) this.#take(notice)
+      else this.#early.push(notice)
     })
     // Not unref'd, and never stopped: a thread lives until main ends it.
     setInterval(() => this.#beat(), BEAT_MS)
     this.#beat()
   }
+
+  /**
+   * From here on records come in, and notices. Before, nobody is there to handle them: what a predecessor left unread in
+   * the rings must wait until the modules are loaded.
+   */
+  open(): void {
+    const early = this.#early ?? []
+    this.#early = undefined
+    for (const notice of early) this.#take(notice)
+  }
+
+  #take(notice: NoticeToThread): void {
+    if (notice.kind === 'link') this.mesh.attach(notice.end)
+    else if (notice.kind === 'unlink') this.mesh.detach(notice.peer)
+    else this.onNotice(notice)
+  }
+
+  /** Called with what main says beyond links. */
+  onNotice: (notice: Exclude<NoticeToThread, LinkNotice | UnlinkNotice>) => void = () => {}
 
   /** Called with every beat, for figures that others own. */
   onBeat: () => void = () => {}
@@ -109,11 +129,11 @@ export class ThreadBase {
       this.#linesScheduled = false
       const lines = this.#lines
       this.#lines = ''
-      this.#tell({ kind: 'log', lines })
+      this.tell({ kind: 'log', lines })
     })
   }
 
-  #tell(notice: NoticeToMain): void {
+  tell(notice: NoticeToMain): void {
     this.#port.postMessage(notice)
   }
 }

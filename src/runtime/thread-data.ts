@@ -1,17 +1,20 @@
 // What main gives a thread at its start and says to it later: one interface per pair and direction. Calls are Comlink
 // RPC with a deadline (control.ts); notices are one-way messages on the thread's own port.
 import type { MessagePort } from 'node:worker_threads'
+import type { SlotMove } from '../actor/router.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
+import type { ActorsReport } from '../observe/actor-report.ts'
 import type { MetricJson } from '../observe/metrics.ts'
 import type { LinkEnd } from '../ring/link.ts'
+import type { MoveProgress } from './connection-mover.ts'
 
 /** `workerData` of every thread of ours. */
 export interface ThreadData {
   readonly thread: number
   readonly generation: number
   readonly config: CoreConfig
-  /** Modules with services, as file URLs. */
+  /** Modules with services, actors and topics, as file URLs. */
   readonly modules: readonly string[]
   readonly listeners: readonly ListenerSpec[]
   readonly shardCount: number
@@ -36,12 +39,36 @@ export interface UnlinkNotice {
   readonly kind: 'unlink'
   readonly peer: number
 }
-export type NoticeToThread = LinkNotice | UnlinkNotice
+/** A thread is gone; its successor, if it gets one, starts behind this. */
+export interface DownNotice {
+  readonly kind: 'down'
+  readonly thread: number
+}
+/** The way to another shard, for what moves between the two; as long as both live. */
+export interface PeerNotice {
+  readonly kind: 'peer'
+  readonly thread: number
+  readonly port: MessagePort
+}
+/** First step of a move, to its new owner, which answers `expecting`. */
+export interface ExpectNotice {
+  readonly kind: 'expect'
+  readonly move: SlotMove
+}
+/** Second step, to all threads. */
+export interface ShiftNotice {
+  readonly kind: 'shift'
+  readonly move: SlotMove
+}
+export type NoticeToThread = LinkNotice | UnlinkNotice | DownNotice | PeerNotice | ExpectNotice | ShiftNotice
 
 /** any thread → main, one-way. */
 export type NoticeToMain =
   | { readonly kind: 'log'; readonly lines: string }
   | { readonly kind: 'want-link'; readonly peer: number }
+  | { readonly kind: 'expecting'; readonly move: number }
+  /** From both ends of a move: it has no part in it any more. */
+  | { readonly kind: 'move-ended'; readonly move: number }
 
 /** main → shard, calls. */
 export interface ShardControl {
@@ -52,6 +79,12 @@ export interface ShardControl {
   /** Closes every connection with `code` and `reason`; answers when all are gone or `graceMs` is over: how many are left. */
   drain(code: number, reason: string, graceMs: number): Promise<number>
   collect(): Promise<readonly MetricJson[]>
+  actors(): ActorsReport
+  /** Slots of this shard with so many connections on them that can move: fewer if it has fewer. */
+  slotsWith(connections: number): Uint16Array
+  /** Everything leaves this shard, which takes nothing new. */
+  retire(): void
+  progress(): MoveProgress
   /** A CPU profile in the format of Chrome's DevTools. */
   profile(seconds: number): Promise<string>
 }
@@ -62,6 +95,8 @@ export interface AcceptorControl {
   start(): Promise<readonly ListeningAddress[]>
   shardUp(shard: number, port: MessagePort): void
   shardDown(shard: number): void
+  /** It gives the shard nothing more; settles when all that it gave has arrived. */
+  shardLeaving(shard: number): Promise<void>
   /** Closes the listeners and whatever has no shard yet. */
   stop(): void
   collect(): Promise<readonly MetricJson[]>

@@ -2,15 +2,27 @@
 // of shared memory: a service's index is its place in the list.
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { type ActorDefinition, isActor } from '../actor/definition.ts'
+import { isTopic, type TopicDefinition } from '../actor/topic-definition.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { echo } from './echo/echo.ts'
 import { isService, type ServiceDefinition } from './service.ts'
 
 export const SERVICES: readonly ServiceDefinition[] = [echo as ServiceDefinition]
 
-/** Imports `modules` (paths or file URLs) and answers all services: the built-in ones, then the modules', in order. */
-export async function loadServices(modules: readonly string[]): Promise<readonly ServiceDefinition[]> {
+/** What modules define. */
+export interface Definitions {
+  /** The built-in services, then the modules', in order. */
+  readonly services: readonly ServiceDefinition[]
+  readonly actors: readonly ActorDefinition[]
+  readonly topics: readonly TopicDefinition[]
+}
+
+/** Imports `modules` (paths or file URLs). Throws MODULE_INVALID. */
+export async function loadDefinitions(modules: readonly string[]): Promise<Definitions> {
   const services = [...SERVICES]
+  const actors: ActorDefinition[] = []
+  const topics: TopicDefinition[] = []
   for (const module of modules) {
     const url = module.startsWith('file:') ? module : pathToFileURL(resolve(module)).href
     let exported: Record<string, unknown>
@@ -19,14 +31,27 @@ export async function loadServices(modules: readonly string[]): Promise<readonly
     } catch (error) {
       throw new PolyloopError('MODULE_INVALID', { module, problem: String(error) }, { cause: error })
     }
-    const found = Object.values(exported).filter(isService)
-    if (found.length === 0) throw new PolyloopError('MODULE_INVALID', { module, problem: 'it exports no service' })
-    for (const service of found) {
-      if (services.some(({ name }) => name === service.name)) {
-        throw new PolyloopError('MODULE_INVALID', { module, problem: `there is a service ${service.name} already` })
-      }
-      services.push(service)
+    let found = 0
+    for (const value of new Set(Object.values(exported))) {
+      found++
+      // A module may export again what another one defines: the same object is one definition.
+      if (isService(value)) add(services, value, ({ name }) => name, module)
+      else if (isActor(value)) add(actors, value, ({ kind }) => kind, module)
+      else if (isTopic(value)) add(topics, value, ({ kind }) => kind, module)
+      else found--
+    }
+    if (found === 0) {
+      throw new PolyloopError('MODULE_INVALID', { module, problem: 'it exports no service, actor or topic' })
     }
   }
-  return services
+  return { services, actors, topics }
+}
+
+function add<T>(all: T[], one: T, nameOf: (one: T) => string, module: string): void {
+  if (all.includes(one)) return
+  const name = nameOf(one)
+  if (all.some((other) => nameOf(other) === name)) {
+    throw new PolyloopError('MODULE_INVALID', { module, problem: `${name} is defined twice` })
+  }
+  all.push(one)
 }

@@ -1,9 +1,15 @@
 // How a service is defined: its options, its listeners, and the handlers it runs in every shard. The five that come
 // with Polyloop and a user's own are made the same way.
+
+import type { ActorRef } from '../actor/actor-ref.ts'
+import type { ActorDefinition, Handlers } from '../actor/definition.ts'
+import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
+import type { Presence, SubscribeOutcome } from '../actor/topic-relay.ts'
 import type { ConfigOf, OptionRows } from '../config/option.ts'
 import type { ServiceRows, Transport } from '../config/service-options.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Connection } from '../net/connection.ts'
+import type { ConnectionRef } from '../net/connection-ref.ts'
 import type { TcpHandler, UdpHandler, WebSocketHandler } from '../net/handler.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import type { SessionOf } from '../net/session-key.ts'
@@ -43,13 +49,17 @@ export interface ServiceContext<Config> {
    * Runs the exported function `task` of `module` (a file URL) in the pool for CPU-bound work. Argument and result are
    * structured clones. Rejects with what the task threw, or when the pool's queue is full.
    */
-  offload(module: string, task: string, argument: unknown): Promise<unknown>
-}
-
-/** The name of a connection, plain data; every shard can send to it. */
-export interface ConnectionRef {
-  readonly shard: number
-  readonly id: number
+  offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
+  /** A reference to an actor, wherever it lives; nothing is sent yet. */
+  actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H>
+  /** Publishes to the topic `kind.id`. False: refused, the way there is full. */
+  publish(topic: string, message: unknown): boolean
+  /** The connection gets the topic's messages from now on, or from `since` on as far as they are kept. */
+  subscribe(connection: Connection<never>, topic: string, options?: SubscribeOptions): SubscribeOutcome
+  /** False: it had not subscribed. */
+  unsubscribe(connection: Connection<never>, topic: string): boolean
+  /** Who is subscribed, if the topic's kind has presence. Rejects with ASK_TIMEOUT. */
+  presence(topic: string): Promise<Presence>
 }
 
 /** What a service does with its listeners' input. A handler per listener. */
@@ -57,6 +67,8 @@ export interface ServiceHandlers {
   readonly tcp?: TcpHandler
   readonly udp?: UdpHandler
   readonly ws?: WebSocketHandler
+  /** What happens to a subscription: it began, or has a gap. Comes before the messages behind it. */
+  topicEvent?(connection: Connection<never>, event: TopicEvent): void
   /** Longest WebSocket message; a longer one gets 1009. Default 1 MiB. */
   readonly messageBytesMax?: number
   /** The shard is about to end; nothing arrives any more. */

@@ -25,7 +25,14 @@ export async function runCommand(
     })
   const stdin = new PassThrough()
   stdin.end()
-  const context = { environment, stdin, stdout: into('stdout'), stderr: into('stderr'), takeSignals: () => {} }
+  const context = {
+    environment,
+    stdin,
+    stdout: into('stdout'),
+    stderr: into('stderr'),
+    takeSignals: () => {},
+    takeHangups: () => {},
+  }
   const status = await main(line, context, commands)
   return { status, ...texts }
 }

@@ -32,6 +32,7 @@ function startTop(line: readonly string[], isTTY: boolean): Running {
     takeSignals: (handler) => {
       onSignal = () => handler('SIGINT')
     },
+    takeHangups: () => {},
   })
   return { written, ended, interrupt: () => onSignal() }
 }

@@ -1,6 +1,7 @@
 // A service for tests, loaded through `modules`: its lines show what handlers see and what their context can do.
 import {
   type Connection,
+  type ConnectionRef,
   defineService,
   queryValueOf,
   requestTargetOf,
@@ -35,14 +36,14 @@ async function obey(context: ServiceContext<unknown>, connection: Connection<nev
     case 'session':
       return connection.session
     case 'ref': {
-      const { shard, id } = context.refOf(connection)
-      return `${shard} ${id}`
+      const { slot, shard, id } = context.refOf(connection)
+      return `${slot}:${shard} ${id}`
     }
     case 'send':
-      return String(context.send({ shard: Number(first), id: Number(second) }, rest.join(' ')))
+      return String(context.send(refOf(first, second), rest.join(' ')))
     case 'close': {
       const [code, ...reason] = rest
-      return String(context.close({ shard: Number(first), id: Number(second) }, Number(code), reason.join(' ')))
+      return String(context.close(refOf(first, second), Number(code), reason.join(' ')))
     }
     case 'connect':
       return await askOther(context, Number(first), second)
@@ -109,3 +110,8 @@ export const relay = defineService({
     return { tcp: tcp as TcpHandler, ws: ws as WebSocketHandler }
   },
 })
+
+function refOf(place: string, id: string): ConnectionRef {
+  const [slot = 0, shard = 0] = place.split(':').map(Number)
+  return { slot, shard, id: Number(id) }
+}

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { AssertionError } from '../../src/lib/assert.ts'
-import { SHARDS_MAX } from '../../src/lib/thread.ts'
+import { SEATS_MAX, SHARDS_MAX } from '../../src/lib/thread.ts'
 import { hashString } from '../../src/placement/hash.ts'
 import { SLOTS, SlotTable, slotOf } from '../../src/placement/slots.ts'
 
@@ -12,10 +12,10 @@ function shardsOf(table: SlotTable): number[] {
 }
 
 function assertBalanced(table: SlotTable, shards: number): void {
-  const counts = table.slotsPerShard()
+  const counts = table.slotsPerSeat()
   const used = counts.slice(0, shards)
   assert.ok(Math.max(...used) - Math.min(...used) <= 1, `unbalanced: ${used.join(' ')}`)
-  assert.deepEqual(counts.slice(shards), new Array(SHARDS_MAX - shards).fill(0))
+  assert.deepEqual(counts.slice(shards), new Array(SEATS_MAX - shards).fill(0))
 }
 
 test('slots: a key has the same slot for ever', () => {
@@ -49,7 +49,20 @@ test('slots: a thousand session keys land evenly on four shards', () => {
   for (const count of counts) assert.ok(Math.abs(count - 250) <= 55, counts.join(' '))
 })
 
-test('slots: respread moves only what it must, from any start, and stays balanced', () => {
+/** Carries a plan out; answers the slots that moved, in ascending order. */
+function respread(table: SlotTable, shards: number): number[] {
+  const moved: number[] = []
+  for (const { from, to, slots } of table.plan(Array.from({ length: shards }, (_, seat) => seat))) {
+    for (const slot of slots) {
+      assert.equal(table.shardOf(slot), from)
+      table.assign(slot, to)
+      moved.push(slot)
+    }
+  }
+  return moved.sort((a, b) => a - b)
+}
+
+test('slots: a plan moves only what it must, from any start, and stays balanced', () => {
   const count = fc.integer({ min: 1, max: SHARDS_MAX })
   fc.assert(
     fc.property(
@@ -61,15 +74,15 @@ test('slots: respread moves only what it must, from any start, and stays balance
           // Some slots were assigned by hand.
           if (index === 0) for (const [slot, shard] of odd) table.assign(slot, shard - 1)
           const before = shardsOf(table)
-          const owned = table.slotsPerShard()
-          const moved = table.respread(shards)
+          const owned = table.slotsPerSeat()
+          const moved = respread(table, shards)
           assertBalanced(table, shards)
           const after = shardsOf(table)
           const changed = after.flatMap((shard, slot) => (shard === before[slot] ? [] : [slot]))
           assert.deepEqual(moved, changed)
           // No assignment with these counts can keep more: every kept slot lies on a shard that stays, up to its share.
           const shares = table
-            .slotsPerShard()
+            .slotsPerSeat()
             .slice(0, shards)
             .sort((a, b) => b - a)
           const kept = owned
@@ -88,11 +101,11 @@ test('slots: one shard more takes only its own share, one less gives only its ow
   for (const shards of [1, 2, 3, 4, 7, 16, 63]) {
     const table = SlotTable.allocate()
     table.spread(shards)
-    const grown = table.respread(shards + 1)
+    const grown = respread(table, shards + 1)
     assert.equal(grown.length, Math.floor(SLOTS / (shards + 1)))
     assert.ok(grown.every((slot) => table.shardOf(slot) === shards))
-    assert.deepEqual(table.respread(shards), grown)
-    assert.deepEqual(table.respread(shards), [])
+    assert.deepEqual(respread(table, shards), grown)
+    assert.deepEqual(respread(table, shards), [])
   }
 })
 
@@ -101,9 +114,9 @@ test('slots: what is not a slot or a shard count is refused', () => {
   for (const wrong of [
     () => table.assign(SLOTS, 0),
     () => table.assign(-1, 0),
-    () => table.assign(0, SHARDS_MAX),
+    () => table.assign(0, SEATS_MAX),
     () => table.spread(0),
-    () => table.respread(SHARDS_MAX + 1),
+    () => respread(table, SHARDS_MAX + 1),
     () => table.spread(1.5),
     () => new SlotTable(new SharedArrayBuffer(16)),
   ]) {

@@ -21,7 +21,7 @@ class Desk implements Disposable {
   constructor(shardCount: number) {
     this.slots.spread(shardCount)
     const { table, figures, slots, clock } = this
-    this.desk = new HandoverDesk({ shardCount, services: [0], table, figures, slots, clock, heapRefuseAt: 0.85 })
+    this.desk = new HandoverDesk({ seats: shardCount, services: [0], table, figures, slots, clock, heapRefuseAt: 0.85 })
     for (let shard = 0; shard < shardCount; shard++) this.up(shard)
   }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { PolyloopError } from '../../src/lib/errors.ts'
-import { loadServices, SERVICES } from '../../src/services/registry.ts'
+import { loadDefinitions, SERVICES } from '../../src/services/registry.ts'
 import { defineService } from '../../src/services/service.ts'
 
 const serviceModule = new URL('../../src/services/service.ts', import.meta.url).href
@@ -27,7 +27,7 @@ test('registry: the services of modules come behind the built-in ones', () =>
      export const other = 1
      export const mine = defineService({ name: 'mine', listeners: { tcp: { port: 1 } }, start: () => ({}) })`,
     async (path) => {
-      const services = await loadServices([path])
+      const { services } = await loadDefinitions([path])
       assert.deepEqual(
         services.map(({ name }) => name),
         [...SERVICES.map(({ name }) => name), 'mine'],
@@ -36,15 +36,17 @@ test('registry: the services of modules come behind the built-in ones', () =>
   ))
 
 test('registry: a module that cannot be loaded, has no service, or takes a name is MODULE_INVALID', async () => {
-  await assert.rejects(loadServices(['/nowhere/module.ts']), problemIs(/Cannot find module/))
+  await assert.rejects(loadDefinitions(['/nowhere/module.ts']), problemIs(/Cannot find module/))
   await moduleWith('throw new Error("boom at load")', (path) =>
-    assert.rejects(loadServices([path]), problemIs(/boom at load/)),
+    assert.rejects(loadDefinitions([path]), problemIs(/boom at load/)),
   )
-  await moduleWith('export const nothing = 1', (path) => assert.rejects(loadServices([path]), problemIs(/no service/)))
+  await moduleWith('export const nothing = 1', (path) =>
+    assert.rejects(loadDefinitions([path]), problemIs(/no service, actor or topic/)),
+  )
   await moduleWith(
     `import { defineService } from '${serviceModule}'
      export const echo = defineService({ name: 'echo', listeners: {}, start: () => ({}) })`,
-    (path) => assert.rejects(loadServices([path]), problemIs(/a service echo already/)),
+    (path) => assert.rejects(loadDefinitions([path]), problemIs(/echo is defined twice/)),
   )
 })
 

@@ -1,0 +1,198 @@
+// The actor side of one thread: its router and its actor system, on top of its rings. Shards and main have one.
+
+import type { ActorServices } from '../actor/context.ts'
+import type { ActorDefinition } from '../actor/definition.ts'
+import { type ActorKind, createKind } from '../actor/kind.ts'
+import { ACTOR_RECORD } from '../actor/record.ts'
+import { Router, type SlotMove } from '../actor/router.ts'
+import { ActorSystem } from '../actor/system.ts'
+import type { CoreConfig } from '../config/core-options.ts'
+import type { Clock } from '../lib/clock.ts'
+import { threadOfSeat } from '../lib/thread.ts'
+import { type ActorsReport, DEEPEST_MAX, HANDLERS_MAX } from '../observe/actor-report.ts'
+import {
+  DEAD_REASONS,
+  type DeadReason,
+  FAMILIES,
+  MESSAGE_RESULTS,
+  type MessageResult,
+  ofKinds,
+} from '../observe/family.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { Cell, ThreadMetrics } from '../observe/metrics.ts'
+import { SlotTable } from '../placement/slots.ts'
+import type { Mesh } from '../ring/mesh.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
+
+/** What one move may make its new owner hold. */
+const HELD_BYTES_MAX = 32 * 1024 * 1024
+/** How soon a fence that found its ring full is tried again. */
+const FENCE_RETRY_MS = 5
+
+export interface ActorThreadOptions {
+  readonly self: number
+  readonly shard: number
+  readonly generation: number
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly mesh: Mesh
+  readonly slots: SharedArrayBuffer
+  readonly config: CoreConfig
+  readonly log: Logger
+  readonly metrics: ThreadMetrics
+  readonly definitions: readonly ActorDefinition[]
+  readonly services: ActorServices
+  /** Routed records that are not for actors. */
+  readonly deliver: (kind: number, source: number, record: Buffer) => void
+  readonly stays: (kind: number, source: number, record: Buffer) => boolean
+  readonly ended: (move: SlotMove) => void
+}
+
+export class ActorThread {
+  readonly router: Router
+  readonly system: ActorSystem
+  readonly #options: ActorThreadOptions
+  readonly #kinds: ReadonlyMap<string, ActorKind>
+  readonly #dead: Readonly<Record<DeadReason, Cell>>
+
+  constructor(options: ActorThreadOptions) {
+    const { self, mesh, wheel, config, metrics, definitions } = options
+    this.#options = options
+    const table = new SlotTable(options.slots)
+    const letters = metrics.counter(FAMILIES.actorDeadLetters)
+    this.#dead = recordOf(DEAD_REASONS, (reason) => letters.cell({ reason }))
+    this.#kinds = createKinds(definitions, config, metrics)
+    this.router = new Router({
+      self,
+      owners: (slot) => threadOfSeat(table.shardOf(slot)),
+      toThread: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
+        this.toThread('data', thread, kind, head, headBytes, body, bodyStart, bodyBytes),
+      deliver: (kind, source, record) => {
+        if (isForActor(kind)) this.system.deliver(kind, source, record)
+        else options.deliver(kind, source, record)
+      },
+      stays: (kind, source, record) =>
+        isForActor(kind) ? this.system.stays(kind, source, record) : options.stays(kind, source, record),
+      reject: (kind, source, record, reason) => {
+        if (isForActor(kind)) this.system.reject(kind, source, record, reason)
+        else options.log.warn('runtime.record_rejected', { record: kind, reason })
+      },
+      retry: (attempt) => {
+        const again = (): void => {
+          if (!attempt()) wheel.schedule(FENCE_RETRY_MS, again)
+        }
+        wheel.schedule(FENCE_RETRY_MS, again)
+      },
+      ended: options.ended,
+      heldBytesMax: HELD_BYTES_MAX,
+    })
+    const { actor, ring, reload } = config
+    this.system = new ActorSystem({
+      self,
+      generation: options.generation,
+      clock: options.clock,
+      wheel,
+      router: this.router,
+      kinds: this.#kinds,
+      log: options.log,
+      services: options.services,
+      toAsker: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
+        mesh.send(thread, 'control', kind, head, headBytes, body, bodyStart, bodyBytes),
+      deadLetter: (reason) => void this.#dead[reason].value++,
+      limits: {
+        mailboxMax: actor.mailbox,
+        askTimeoutMs: actor.askTimeout,
+        asksMax: actor.asks,
+        serialiseLocal: actor.serialiseLocal,
+        messageBytesMax: ring.messageMax,
+        handlerGraceMs: reload.handlerGrace,
+        failuresMax: actor.failures.max,
+        windowMs: actor.failures.window,
+        coolDownMs: actor.failures.coolDown,
+        backoffMinMs: actor.restartBackoff.min,
+        backoffMaxMs: actor.restartBackoff.max,
+      },
+    })
+  }
+
+  /** Sends to a given thread, which is another one. */
+  toThread(
+    lane: 'data' | 'control',
+    thread: number,
+    kind: number,
+    head: Uint8Array,
+    headBytes: number,
+    body?: Uint8Array,
+    bodyStart = 0,
+    bodyBytes = body === undefined ? 0 : body.byteLength - bodyStart,
+  ): boolean {
+    return this.#options.mesh.send(thread, lane, kind, head, headBytes, body, bodyStart, bodyBytes)
+  }
+
+  /** A record of another thread. False: it is none of the actors'. */
+  receive(kind: number, source: number, record: Buffer): boolean {
+    if (kind === ACTOR_RECORD.reply) this.system.answered(record)
+    else if (kind === ACTOR_RECORD.fence) this.router.fence(record.readUInt32LE(0), source)
+    else if (isForActor(kind)) this.router.receive(kind, source, record)
+    else return false
+    return true
+  }
+
+  report(): ActorsReport {
+    const depths = new Map<string, number>()
+    const deep: { actor: string; shard: number; mailbox_depth: number }[] = []
+    for (const { address, depth } of this.system.activations()) {
+      if (depth === 0) continue
+      depths.set(address.kind, Math.max(depth, depths.get(address.kind) ?? 0))
+      deep.push({ actor: `${address.kind}/${address.id}`, shard: this.#options.shard, mailbox_depth: depth })
+    }
+    const kinds = [...this.#kinds.values()].map((kind) => ({
+      kind: kind.name,
+      active: kind.active,
+      mailbox_depth: depths.get(kind.name) ?? 0,
+      messages: recordOf(MESSAGE_RESULTS, (result) => kind.messages[result].value),
+      handlers: [...kind.handlers.values()]
+        .filter(({ calls }) => calls > 0)
+        .map(({ method, calls, timed, timedMs, maxMs }) => ({
+          method,
+          count: calls,
+          mean_seconds: timed === 0 ? 0 : timedMs / timed / 1000,
+          max_seconds: maxMs / 1000,
+        }))
+        .sort((a, b) => b.mean_seconds - a.mean_seconds)
+        .slice(0, HANDLERS_MAX),
+    }))
+    return {
+      kinds,
+      deepest: deep.sort((a, b) => b.mailbox_depth - a.mailbox_depth).slice(0, DEEPEST_MAX),
+      dead_letters: recordOf(DEAD_REASONS, (reason) => this.#dead[reason].value),
+    }
+  }
+}
+
+function isForActor(kind: number): boolean {
+  return kind === ACTOR_RECORD.tell || kind === ACTOR_RECORD.ask
+}
+
+function createKinds(
+  definitions: readonly ActorDefinition[],
+  config: CoreConfig,
+  metrics: ThreadMetrics,
+): ReadonlyMap<string, ActorKind> {
+  const names = definitions.map(({ kind }) => kind)
+  const messages = metrics.counter(ofKinds(FAMILIES.actorMessages, names))
+  const active = metrics.gauge(ofKinds(FAMILIES.actorActive, names))
+  const kinds = new Map<string, ActorKind>()
+  for (const definition of definitions) {
+    const { kind } = definition
+    const cells = recordOf(MESSAGE_RESULTS, (result: MessageResult) => messages.cell({ kind, result }))
+    const created = createKind(definition, config.actor.idleAfter, cells)
+    kinds.set(kind, created)
+    active.read({ kind }, () => created.active)
+  }
+  return kinds
+}
+
+function recordOf<K extends string, V>(keys: readonly K[], value: (key: K) => V): Record<K, V> {
+  return Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, V>
+}

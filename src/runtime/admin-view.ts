@@ -1,0 +1,39 @@
+// What the admin endpoint shows and controls: the runtime, as operators see it.
+import { mergeActorReports } from '../observe/actor-report.ts'
+import type { AdminView } from '../observe/admin-server.ts'
+import type { Readiness } from '../observe/report.ts'
+import type { Remote } from './control.ts'
+import type { Runtime } from './runtime.ts'
+import type { ShardControl } from './thread-data.ts'
+import { tryCall } from './thread-spawner.ts'
+
+/** Shards that answer later are not in the report. */
+const REPORT_MS = 2_000
+
+export interface AdminShards {
+  readonly readiness: () => Readiness
+  readonly shards: () => Iterable<Remote<ShardControl>>
+  readonly shardOf: (shard: number) => Remote<ShardControl> | undefined
+}
+
+export function adminViewOf(runtime: Runtime, { readiness, shards, shardOf }: AdminShards): AdminView {
+  return {
+    health: () => runtime.health(),
+    readiness,
+    runtime: () => runtime.report(),
+    metrics: () => runtime.metrics(),
+    restart: (shard) => runtime.restart(shard),
+    drain: () => {
+      void runtime.drain()
+      return 'accepted'
+    },
+    reload: () => runtime.reload(),
+    shards: (count) => runtime.setShards(count),
+    migrate: (shard, { to, connections }) => runtime.migrate(shard, to, connections),
+    actors: async () => {
+      const asked = [...shards()].map((shard) => tryCall(runtime.log, 'actors', 'shard', REPORT_MS, shard.actors()))
+      return mergeActorReports((await Promise.all(asked)).filter((report) => report !== undefined))
+    },
+    profile: async (shard, seconds) => shardOf(shard)?.profile(seconds),
+  }
+}

@@ -1,0 +1,276 @@
+// Brings open connections to the shard that owns their slot, a few at a time: the new shard holds what it has for them,
+// the old one lets their output drain, freezes them and posts their handles. What cannot move stays until it ends.
+//
+//     old                                  new
+//      │ ── will-move, port ──────────────▶ │  from here it holds what is sent to them
+//      │ ◀──────────── holding, ring ────── │  behind what it had passed on before
+//      │  output drains, freeze             │
+//      │ ── connection + handle, port ────▶ │  thaw, then what was held
+//      │ ◀─────────────── took, port ────── │
+import type { MessagePort } from 'node:worker_threads'
+import type { Router } from '../actor/router.ts'
+import type { FrozenSubscription } from '../actor/topic-frozen.ts'
+import type { Connection } from '../net/connection.ts'
+import type { EventLoop } from '../net/event-loop.ts'
+import type { FrozenConnection } from '../net/frozen-connection.ts'
+import type { TcpHandle } from '../net/handoff.ts'
+import { RECORD } from '../net/record.ts'
+import { errorFields, type LimitedLogger } from '../observe/logger.ts'
+import type { Cell, HistogramCell } from '../observe/metrics.ts'
+import { slotOf } from '../placement/slots.ts'
+import type { ConnectionPost } from './connection-post.ts'
+import type { ArrivingConnection, ConnectionMoveMessage } from './move-message.ts'
+
+/** Connections on their way to one shard at a time: what arrives at once waits for each other. */
+const BATCH_MAX = 32
+/** A connection whose output does not drain in this time is tried again later. */
+const DRAIN_MS = 100
+/** How often is looked for connections that should not be here. */
+const LOOK_MS = 250
+/** An answer that does not come in this time will not: Node drops a handle when no descriptor is left. */
+const TOOK_MS = 5_000
+
+export interface ConnectionMoverOptions {
+  readonly self: number
+  readonly loop: EventLoop
+  readonly router: Router
+  readonly post: ConnectionPost
+  readonly portTo: (thread: number) => MessagePort | undefined
+  readonly toThread: (thread: number, kind: number, head: Uint8Array, headBytes: number) => boolean
+  readonly thaw: (frozen: FrozenConnection, handle: TcpHandle) => Connection | undefined
+  /** Topics of a connection: what travels with it, and how it is taken up again. */
+  readonly freezeSubscriptions: (connection: Connection) => readonly FrozenSubscription[]
+  readonly thawSubscriptions: (connection: Connection, frozen: readonly FrozenSubscription[]) => void
+  readonly onMoved: (id: number, to: number) => void
+  readonly moved: Cell
+  readonly failed: Cell
+  readonly lingered: Cell
+  readonly pause: HistogramCell
+  readonly log: LimitedLogger
+}
+
+export interface MoveProgress {
+  readonly moved: number
+  readonly failed: number
+  /** Should be elsewhere, and can still move. */
+  readonly remaining: number
+  /** Should be elsewhere, and cannot move. */
+  readonly lingering: number
+}
+
+interface Batch {
+  readonly to: number
+  readonly left: Set<number>
+  readonly giveUp: () => void
+}
+
+export class ConnectionMover {
+  readonly #options: ConnectionMoverOptions
+  readonly #batches = new Map<number, Batch>()
+  /** Threads to which a batch is on its way. */
+  readonly #busy = new Set<number>()
+  /** Their state cannot be cloned: they are not tried again. */
+  readonly #stuck = new Set<number>()
+  readonly #lingered = new Set<number>()
+  #cancelLook: (() => void) | undefined
+  #batchCount = 0
+  #retiring = false
+  #moved = 0
+  #failed = 0
+
+  constructor(options: ConnectionMoverOptions) {
+    this.#options = options
+  }
+
+  /** Slots have moved: their connections follow. */
+  start(): void {
+    if (this.#cancelLook === undefined) this.#look()
+  }
+
+  /** Everything has to leave this shard. */
+  retire(): void {
+    this.#retiring = true
+    this.start()
+  }
+
+  get progress(): MoveProgress {
+    const { remaining, lingering } = this.#sort()
+    return { moved: this.#moved, failed: this.#failed, remaining: remaining.length + this.#onTheWay(), lingering }
+  }
+
+  /** The new shard of a batch holds what it has for it. */
+  holding(number: number): void {
+    const batch = this.#batches.get(number)
+    if (batch === undefined) return
+    for (const id of [...batch.left]) {
+      const connection = this.#options.loop.get(id)
+      if (connection === undefined || !connection.movable) this.#wontMove(number, id)
+      else {
+        connection.drain(DRAIN_MS, (drained) => {
+          if (drained) this.#send(number, connection)
+          else this.#wontMove(number, id)
+        })
+      }
+    }
+  }
+
+  receive(from: number, message: ConnectionMoveMessage): void {
+    switch (message.kind) {
+      case 'will-move': {
+        this.#options.post.hold(message.ids)
+        const head = Buffer.alloc(4)
+        head.writeUInt32LE(message.batch, 0)
+        this.#options.toThread(from, RECORD.holding, head, head.length)
+        break
+      }
+      case 'connection':
+        this.#take(from, message.arriving)
+        break
+      case 'wont-move':
+        this.#options.post.release(message.id)
+        break
+      case 'took':
+        for (const [number, batch] of this.#batches) if (batch.to === from) this.#settle(number, message.id)
+    }
+  }
+
+  /** What was on its way there is lost with it; the rest is tried again with its successor. */
+  threadDown(thread: number): void {
+    for (const [number, batch] of [...this.#batches]) if (batch.to === thread) this.#end(number, batch)
+  }
+
+  #look(): void {
+    this.#cancelLook = undefined
+    const { remaining, lingering } = this.#sort()
+    const byTarget = new Map<number, number[]>()
+    for (const connection of remaining) {
+      const to = this.#options.router.ownerOf(slotOf(connection.session))
+      const ids = byTarget.get(to)
+      if (ids === undefined) byTarget.set(to, [connection.id])
+      else if (ids.length < BATCH_MAX) ids.push(connection.id)
+    }
+    for (const [to, ids] of byTarget) this.#begin(to, ids)
+    if (remaining.length === 0 && (lingering === 0 || !this.#retiring) && this.#batches.size === 0 && !this.#retiring)
+      return
+    this.#cancelLook = this.#options.loop.after(LOOK_MS, () => this.#look())
+  }
+
+  #lookNow(): void {
+    this.#cancelLook?.()
+    this.#look()
+  }
+
+  /** Connections that should be elsewhere: those that can go now, and how many cannot. */
+  #sort(): { remaining: Connection[]; lingering: number } {
+    const { loop, router, self, portTo, lingered } = this.#options
+    const remaining: Connection[] = []
+    let lingering = 0
+    for (const connection of loop.connections()) {
+      const to = router.ownerOf(slotOf(connection.session))
+      const misplaced = to !== self && portTo(to) !== undefined
+      if (misplaced && connection.movable && !this.#stuck.has(connection.id)) {
+        if (!this.#isOnTheWay(connection.id)) remaining.push(connection)
+      } else if (this.#retiring) {
+        lingering++
+        if (!this.#lingered.has(connection.id)) {
+          this.#lingered.add(connection.id)
+          lingered.value++
+        }
+      }
+    }
+    return { remaining, lingering }
+  }
+
+  #begin(to: number, ids: readonly number[]): void {
+    const port = this.#options.portTo(to)
+    if (port === undefined || this.#busy.has(to)) return
+    this.#busy.add(to)
+    const number = ++this.#batchCount
+    const cancel = this.#options.loop.after(TOOK_MS, () => {
+      const batch = this.#batches.get(number)
+      if (batch === undefined) return
+      this.#failed += batch.left.size
+      this.#options.failed.value += batch.left.size
+      this.#options.log.error({ to, connections: batch.left.size, reason: 'no answer' })
+      this.#end(number, batch)
+    })
+    this.#batches.set(number, { to, left: new Set(ids), giveUp: cancel })
+    port.postMessage({ kind: 'will-move', batch: number, ids } satisfies ConnectionMoveMessage)
+  }
+
+  #send(number: number, connection: Connection): void {
+    const batch = this.#batches.get(number)
+    const port = batch && this.#options.portTo(batch.to)
+    if (batch === undefined || port === undefined) return
+    const { id, session } = connection
+    const subscriptions = this.#options.freezeSubscriptions(connection)
+    const frozen = connection.freeze()
+    if (frozen === undefined) {
+      this.#options.thawSubscriptions(connection, subscriptions)
+      this.#wontMove(number, id)
+      return
+    }
+    try {
+      const arriving: ArrivingConnection = { ...frozen, subscriptions }
+      port.postMessage({ kind: 'connection', arriving } satisfies ConnectionMoveMessage, [
+        frozen.handle as unknown as MessagePort,
+      ])
+      this.#options.post.ended(id, session)
+      this.#options.onMoved(id, batch.to)
+    } catch (error) {
+      // What its service wants to take along cannot be cloned: it stays, as one that cannot move.
+      this.#stuck.add(id)
+      this.#options.log.error({ connection: id, ...errorFields(error) })
+      const again = this.#options.thaw(frozen.frozen, frozen.handle)
+      if (again !== undefined) this.#options.thawSubscriptions(again, subscriptions)
+      this.#wontMove(number, id)
+    }
+  }
+
+  #wontMove(number: number, id: number): void {
+    const batch = this.#batches.get(number)
+    if (batch === undefined) return
+    this.#options.portTo(batch.to)?.postMessage({ kind: 'wont-move', id } satisfies ConnectionMoveMessage)
+    batch.left.delete(id)
+    if (batch.left.size === 0) this.#end(number, batch)
+  }
+
+  #settle(number: number, id: number): void {
+    const batch = this.#batches.get(number)
+    if (batch === undefined || !batch.left.delete(id)) return
+    this.#moved++
+    this.#options.moved.value++
+    if (batch.left.size > 0) return
+    this.#end(number, batch)
+    this.#lookNow()
+  }
+
+  #end(number: number, batch: Batch): void {
+    batch.giveUp()
+    this.#batches.delete(number)
+    this.#busy.delete(batch.to)
+  }
+
+  #take(from: number, { frozen, handle, subscriptions }: ArrivingConnection): void {
+    const { loop, post, pause, portTo } = this.#options
+    const connection = this.#options.thaw(frozen, handle)
+    pause.observe((loop.readClock() - frozen.frozenMs) / 1000)
+    if (connection !== undefined) {
+      this.#options.thawSubscriptions(connection, subscriptions)
+      post.tellOwner(connection.id, slotOf(connection.session))
+    }
+    post.release(frozen.id)
+    portTo(from)?.postMessage({ kind: 'took', id: frozen.id } satisfies ConnectionMoveMessage)
+  }
+
+  #isOnTheWay(id: number): boolean {
+    for (const { left } of this.#batches.values()) if (left.has(id)) return true
+    return false
+  }
+
+  #onTheWay(): number {
+    let count = 0
+    for (const { left } of this.#batches.values()) count += left.size
+    return count
+  }
+}

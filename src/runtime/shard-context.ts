@@ -1,0 +1,50 @@
+// What a service gets of its shard.
+import { refTo } from '../actor/actor-ref.ts'
+import type { ActorServices } from '../actor/context.ts'
+import type { ActorSystem } from '../actor/system.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Connection } from '../net/connection.ts'
+import type { EventLoop } from '../net/event-loop.ts'
+import { StreamFraming } from '../net/tcp.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { ThreadMetrics } from '../observe/metrics.ts'
+import type { ServiceContext } from '../services/service.ts'
+import type { ConnectionPost } from './connection-post.ts'
+import type { ShardTopics } from './shard-topics.ts'
+
+export interface ShardContextOptions {
+  readonly shard: { readonly id: number; readonly count: number }
+  readonly log: Logger
+  readonly metrics: ThreadMetrics
+  readonly clock: Clock
+  readonly loop: EventLoop
+  readonly post: ConnectionPost
+  readonly system: ActorSystem
+  readonly topics: ShardTopics
+  readonly services: ActorServices
+  /** What an asynchronous callback without a connection rejects with is logged. */
+  readonly watch: (result: unknown) => void
+}
+
+export function serviceContextOf(options: ShardContextOptions, name: string, config: unknown): ServiceContext<unknown> {
+  const { shard, log, metrics, clock, loop, post, system, topics, services, watch } = options
+  return {
+    config,
+    shard,
+    log: log.child({ service: name }),
+    metrics,
+    clock,
+    after: (delayMs, callback) => loop.after(delayMs, () => watch(callback())),
+    connect: (target, handler) =>
+      loop.connect(target, (connection) => new StreamFraming(connection, handler)) as Connection<never>,
+    refOf: (connection) => post.refOf(connection),
+    send: services.send,
+    close: services.close,
+    offload: services.offload,
+    actor: (definition, id) => refTo(system, definition, id),
+    publish: services.publish,
+    subscribe: (connection, topic, subscribing) => topics.subscribe(connection, topic, subscribing),
+    unsubscribe: (connection, topic) => topics.unsubscribe(connection, topic),
+    presence: (topic) => topics.presence(topic),
+  }
+}
