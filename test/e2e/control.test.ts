@@ -50,6 +50,33 @@ test('top: shows the shards of a real server, and ends with 0 at Ctrl-C', async 
   for (const client of clients) client[Symbol.dispose]()
 })
 
+test('reload and shards: every connection moves and stays open, and the command says how many', async () => {
+  await using server = await startServer({ shards: 2 })
+  const clients = await Promise.all(
+    Array.from({ length: CONNECTIONS }, (_, index) =>
+      WebSocketClient.open(server.url('echo.ws', `/?session=${index}`)),
+    ),
+  )
+  const echo = async (word: string): Promise<void> => {
+    assert.deepEqual(new Set(await Promise.all(clients.map((client) => client.ask(word)))), new Set([word]))
+  }
+  const shards = async (): Promise<number[]> => (await server.health()).shards.map(({ id }) => id)
+  await echo('before')
+  const reload = await run(['reload'], server)
+  assert.deepEqual([reload.code, reload.stderr], [0, ''])
+  assert.match(reload.stdout, new RegExp(`^reload: done, ${CONNECTIONS} connections moved in [\\d.]+ s$`, 'm'))
+  await echo('after the reload')
+  const more = await run(['shards', '4'], server)
+  assert.deepEqual([more.code, more.stderr], [0, ''])
+  assert.deepEqual(await shards(), [0, 1, 2, 3])
+  await echo('on four shards')
+  const fewer = await run(['shards', '1'], server)
+  assert.deepEqual([fewer.code, fewer.stderr], [0, ''])
+  assert.deepEqual(await shards(), [0])
+  await echo('on one shard')
+  for (const client of clients) client[Symbol.dispose]()
+})
+
 test('drain: ends a real server cleanly and waits for it', async () => {
   await using server = await startServer({ shards: 2 })
   using client = await WebSocketClient.open(server.url('echo.ws'))
