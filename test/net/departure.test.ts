@@ -175,14 +175,18 @@ test('departure: while it drains nothing is handed over, not even what was kept 
   assert.deepEqual(answers, [false])
 })
 
-test('departure: a connection that is closed instead of frozen waits for its peer as any other', async () => {
-  await using fixture = new MoveFixture({ tcp: echo }, { limits: { closeTimeoutMs: 5000 } })
-  const { connection } = await fixture.pair<never>()
-  connection.drain(DRAIN_MS, () => connection.close())
-  await until('closing', () => !connection.open)
-  fixture.timers.run(0)
-  fixture.timers.run(4900)
-  assert.equal(fixture.size, 1)
-  fixture.timers.run(300)
-  await until('dropped', () => fixture.size === 0)
-})
+for (const speaks of [{ tcp: echo }, { ws: { message: () => {}, thaw: () => {} } }]) {
+  const name = Object.keys(speaks).join()
+  test(`departure: a connection that is closed instead of frozen waits for its peer as any other (${name})`, async () => {
+    await using fixture = new MoveFixture(speaks, { limits: { closeTimeoutMs: 5000 } })
+    const { connection } = await fixture.pair<never>()
+    connection.setTimeout(60_000)
+    connection.drain(DRAIN_MS, () => connection.close())
+    await until('closing', () => !connection.open)
+    fixture.timers.run(0)
+    fixture.timers.run(4900)
+    assert.equal(fixture.size, 1)
+    fixture.timers.run(300)
+    await until('dropped', () => fixture.size === 0)
+  })
+}

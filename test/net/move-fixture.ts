@@ -36,7 +36,7 @@ export class MoveFixture implements AsyncDisposable {
   readonly forwarded: string[] = []
   /** Ids of connections that ended. */
   readonly removed: number[] = []
-  readonly #speaks: Speaks
+  readonly #speaks: readonly [Speaks, Speaks]
   readonly #deflate: boolean
   readonly #server = createServer()
   readonly #accepted: TcpHandle[] = []
@@ -45,8 +45,9 @@ export class MoveFixture implements AsyncDisposable {
   #arrived: Posted | undefined
   #count = 0
 
-  constructor(speaks: Speaks, options: { limits?: Partial<NetLimits>; deflate?: boolean } = {}) {
-    this.#speaks = speaks
+  /** `there`: what the second loop speaks, if it is not the same. */
+  constructor(speaks: Speaks, options: { limits?: Partial<NetLimits>; deflate?: boolean; there?: Speaks } = {}) {
+    this.#speaks = [speaks, options.there ?? speaks]
     this.#deflate = options.deflate ?? false
     this.loops = [this.#loop(8, options.limits), this.#loop(9, options.limits)]
     this.#channel.port2.on('message', (posted: Posted) => {
@@ -82,8 +83,8 @@ export class MoveFixture implements AsyncDisposable {
     return { client, connection: connection as Connection<State> }
   }
 
-  framing(frozen?: FrozenConnection): FramingFactory {
-    const speaks = this.#speaks
+  framing(frozen?: FrozenConnection, side: 0 | 1 = 0): FramingFactory {
+    const speaks = this.#speaks[side]
     if (speaks.tcp !== undefined) return (connection) => new StreamFraming(connection, speaks.tcp)
     const limits = {
       messageBytesMax: speaks.messageBytesMax ?? 1024 * 1024,
@@ -105,7 +106,8 @@ export class MoveFixture implements AsyncDisposable {
   }
 
   thaw({ frozen, handle }: Posted, from: EventLoop): Connection {
-    return this.loops[from === this.loops[0] ? 1 : 0].thaw(frozen, handle, this.framing(frozen))
+    const side = from === this.loops[0] ? 1 : 0
+    return this.loops[side].thaw(frozen, handle, this.framing(frozen, side))
   }
 
   /** The first half of a move: what arrives at the other side. */

@@ -7,7 +7,9 @@ import { CLOSE_REASONS, FAMILIES, REFUSE_REASONS } from '../../src/observe/famil
 import {
   add,
   closedColumn,
+  countArrived,
   countClosed,
+  countDeparted,
   countOpened,
   FIGURE,
   FIGURES,
@@ -77,21 +79,25 @@ test('figure: states, generations, beats and restarts of a thread are seen throu
 
 test('figure: settling a dead thread balances the books and zeroes its gauges only', () => {
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat(SERVICES_MAX - 1), fc.boolean()), { maxLength: 60 }), (events) => {
+    fc.property(fc.array(fc.tuple(fc.nat(SERVICES_MAX - 1), fc.boolean(), fc.nat(2)), { maxLength: 60 }), (events) => {
       const table = FigureTable.allocate()
       const row = table.row(threadOfSeat(0))
       let open = 0
-      for (const [service, closes] of events) {
-        countOpened(row, service)
-        if (closes) countClosed(row, service, 'client')
-        else open++
+      let closedOrLost = 0
+      for (const [service, opens, end] of events) {
+        if (opens) countOpened(row, service)
+        else countArrived(row, service)
+        if (end === 0) open++
+        else if (end === 1) countClosed(row, service, 'client')
+        else countDeparted(row, service)
+        if (end !== 2) closedOrLost++
       }
       row[FIGURE.heapUsedBytes] = 5
       add(row, FIGURE.bytesIn, 7)
       assert.equal(table.settle(threadOfSeat(0)), open)
       for (let service = 0; service < SERVICES_MAX; service++) assert.equal(openConnections(row, service), 0)
       const closed = CLOSE_REASONS.reduce((sum, reason) => sum + figureOf(row, closedColumn(reason)), 0)
-      assert.equal(closed, events.length)
+      assert.equal(closed, closedOrLost)
       assert.equal(figureOf(row, closedColumn('restart')), open)
       assert.deepEqual([row[FIGURE.heapUsedBytes], row[FIGURE.bytesIn]], [0, 7])
       assert.equal(table.settle(threadOfSeat(0)), 0, 'settling twice loses nothing twice')

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { THREAD, threadOfSeat } from '../../src/lib/thread.ts'
-import { add, countClosed, countOpened, FIGURE, FigureTable, serviceColumn } from '../../src/observe/figure.ts'
+import {
+  add,
+  countArrived,
+  countClosed,
+  countDeparted,
+  countOpened,
+  FIGURE,
+  FigureTable,
+  serviceColumn,
+} from '../../src/observe/figure.ts'
 import { type MigrationReport, NO_MIGRATION, type RuntimeReport } from '../../src/observe/report.ts'
 import { Status } from '../../src/observe/status.ts'
 
@@ -163,4 +172,20 @@ test('status: the migration is what its provider says, and idle without one', ()
     migration: () => migration,
   })
   assert.deepEqual(moving.runtime().migration, migration)
+})
+
+test('status: a connection that moved counts where it is, and in all once', () => {
+  const { table, status } = subject()
+  const [from, to] = [threadOfSeat(0), threadOfSeat(1)]
+  for (const thread of [from, to]) table.begin(thread)
+  for (let n = 0; n < 3; n++) countOpened(table.row(from), 0)
+  countDeparted(table.row(from), 0)
+  assert.equal(serviceOf(status.runtime(), 'echo').connections, 2, 'on its way nobody has it')
+  countArrived(table.row(to), 0)
+  const report = status.runtime()
+  assert.deepEqual([shardOf(report, 0).connections, shardOf(report, 1).connections], [2, 1])
+  const { connections, opened } = serviceOf(report, 'echo')
+  assert.deepEqual([connections, opened], [3, 3])
+  table.settle(from)
+  assert.equal(status.health().services.echo?.connections, 1)
 })
