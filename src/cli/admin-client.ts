@@ -6,6 +6,8 @@ import type { RuntimeReport } from '../observe/report.ts'
 
 const ADMIN = 'http://127.0.0.1:9464'
 const READ_MS_MAX = 2_000
+/** The server itself waits two seconds for shards that do not answer. */
+const ACTORS_MS_MAX = 5_000
 /** A control may read configuration and modules before it answers. */
 const CONTROL_MS_MAX = 60_000
 
@@ -41,7 +43,7 @@ export class AdminClient {
   }
 
   actors(): Promise<AdminAnswer<ActorsReport>> {
-    return this.#ask('/api/v1/actors', { headers: this.#headers }, READ_MS_MAX)
+    return this.#ask('/api/v1/actors', { headers: this.#headers }, ACTORS_MS_MAX)
   }
 
   /** `path` below /api/v1/. Accepted, or a problem with the server's own words. */

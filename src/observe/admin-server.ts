@@ -34,11 +34,11 @@ export interface AdminView {
   restart(shard: number): Answered
   drain(): Answered
   /** New threads with new code and configuration take over everything from the old ones. */
-  reload?(): Answered
+  reload(): Answered
   /** The number of shards is to become `count`, 1 to SHARDS_MAX. */
-  shards?(count: number): Answered
-  migrate?(shard: number, order: MigrateOrder): Answered
-  actors?(): Promise<ActorsReport>
+  shards(count: number): Answered
+  migrate(shard: number, order: MigrateOrder): Answered
+  actors(): Promise<ActorsReport>
   /** A CPU profile of the shard, as the JSON of a .cpuprofile file; undefined if there is no such shard. */
   profile?(shard: number, seconds: number): Promise<string | undefined>
 }
@@ -155,35 +155,25 @@ function addPages(app: FastifyInstance, view: AdminView): void {
     return answer(reply, status === 'ready' ? 200 : 503, { status })
   })
   app.get('/api/v1/runtime', (_request, reply) => answer(reply, 200, view.runtime()))
-  const { actors } = view
-  if (actors !== undefined) {
-    app.get('/api/v1/actors', async (_request, reply) => answer(reply, 200, await actors.call(view)))
-  }
+  app.get('/api/v1/actors', async (_request, reply) => answer(reply, 200, await view.actors()))
 }
 
 function addMoves(app: FastifyInstance, view: AdminView): void {
-  const { reload, shards, migrate } = view
-  if (reload !== undefined) {
-    app.post('/api/v1/reload', async (_request, reply) => outcome(reply, await reload.call(view)))
-  }
-  if (shards !== undefined) {
-    app.post('/api/v1/shards', async (request, reply) => {
-      const count = integerOf(request.body, 'count', 1, SHARDS_MAX)
-      if (count === undefined) return answer(reply, 400, { error: `count is 1 to ${SHARDS_MAX}` })
-      return outcome(reply, await shards.call(view, count))
-    })
-  }
-  if (migrate !== undefined) {
-    app.post('/api/v1/shards/:id/migrate', async (request: ShardRequest, reply) => {
-      const shard = shardOf(request)
-      const connections = integerOf(request.body, 'connections', 1, Number.MAX_SAFE_INTEGER)
-      const to = integerOf(request.body, 'to', 0, SHARDS_MAX - 1)
-      if (shard === undefined) return outcome(reply, 'unknown_shard')
-      if (connections === undefined) return answer(reply, 400, { error: 'connections is 1 or more' })
-      if (to === undefined || to === shard) return answer(reply, 400, { error: 'to is the number of another shard' })
-      return outcome(reply, await migrate.call(view, shard, { connections, to }))
-    })
-  }
+  app.post('/api/v1/reload', async (_request, reply) => outcome(reply, await view.reload()))
+  app.post('/api/v1/shards', async (request, reply) => {
+    const count = integerOf(request.body, 'count', 1, SHARDS_MAX)
+    if (count === undefined) return answer(reply, 400, { error: `count is 1 to ${SHARDS_MAX}` })
+    return outcome(reply, await view.shards(count))
+  })
+  app.post('/api/v1/shards/:id/migrate', async (request: ShardRequest, reply) => {
+    const shard = shardOf(request)
+    const connections = integerOf(request.body, 'connections', 1, Number.MAX_SAFE_INTEGER)
+    const to = integerOf(request.body, 'to', 0, SHARDS_MAX - 1)
+    if (shard === undefined) return outcome(reply, 'unknown_shard')
+    if (connections === undefined) return answer(reply, 400, { error: 'connections is 1 or more' })
+    if (to === undefined || to === shard) return answer(reply, 400, { error: 'to is the number of another shard' })
+    return outcome(reply, await view.migrate(shard, { connections, to }))
+  })
 }
 
 function addControls(app: FastifyInstance, view: AdminView): void {

@@ -3,6 +3,7 @@
 import type { TestContext } from 'node:test'
 import { ManualClock } from '../../src/lib/clock.ts'
 import { threadOfSeat } from '../../src/lib/thread.ts'
+import { NO_ACTORS } from '../../src/observe/actor-report.ts'
 import { type AdminView, createAdminServer } from '../../src/observe/admin-server.ts'
 import { Exposition } from '../../src/observe/exposition.ts'
 import { FigureTable } from '../../src/observe/figure.ts'
@@ -64,6 +65,10 @@ export async function openAdmin(context: TestContext, options: AdminFixtureOptio
       metrics: () => exposition.text(),
       restart: () => 'refused',
       drain: () => 'refused',
+      reload: () => 'refused',
+      shards: () => 'refused',
+      migrate: () => 'refused',
+      actors: () => Promise.resolve(NO_ACTORS),
       ...options.view?.(fixture),
     },
     ...(token === undefined ? {} : { token }),

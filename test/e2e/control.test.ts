@@ -50,6 +50,26 @@ test('top: shows the shards of a real server, and ends with 0 at Ctrl-C', async 
   for (const client of clients) client[Symbol.dispose]()
 })
 
+test('actors: kinds and handlers of a real server', async () => {
+  await using server = await startServer({ shards: 2, modules: ['test/e2e/tally-service.ts'] })
+  const clients = await Promise.all(
+    Array.from({ length: CONNECTIONS }, (_, index) =>
+      WebSocketClient.open(server.url('tallying.ws', `/?session=${index}`)),
+    ),
+  )
+  for (let round = 0; round < 3; round++) await Promise.all(clients.map((client) => client.ask('message')))
+  const all = await run(['actors'], server)
+  assert.deepEqual([all.code, all.stderr], [0, ''])
+  assert.match(all.stdout, new RegExp(`^tally +${CONNECTIONS} +\\d+ +${3 * CONNECTIONS} +0 +0 +0$`, 'm'))
+  assert.match(all.stdout, new RegExp(`^tally +count +${3 * CONNECTIONS} +[\\d.]+ (µs|ms) `, 'm'))
+  assert.equal((await run(['actors', 'tally'], server)).code, 0)
+  const unknown = await run(['actors', 'nothing'], server)
+  assert.deepEqual([unknown.code, unknown.stdout], [1, ''])
+  assert.match(unknown.stderr, /^actors: no kind nothing; there are: .*tally/)
+  assert.match((await run(['top', '--once'], server)).stdout, new RegExp(`${CONNECTIONS} actors$`, 'm'))
+  for (const client of clients) client[Symbol.dispose]()
+})
+
 test('reload and shards: every connection moves and stays open, and the command says how many', async () => {
   await using server = await startServer({ shards: 2 })
   const clients = await Promise.all(

@@ -73,6 +73,10 @@ async function subject(
       calls.push('drain')
       return 'accepted'
     },
+    reload: () => 'refused',
+    shards: () => 'refused',
+    migrate: () => 'refused',
+    actors: () => Promise.resolve(NO_ACTORS),
     ...options.view,
   }
   const log = createLogger({ level: 'info', write: (line) => lines.push(line), base: { thread: 'main' } })
