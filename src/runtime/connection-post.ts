@@ -1,6 +1,7 @@
 // Messages to connections by reference, wherever they are: to the owner of the connection's slot, which has it, holds
 // what comes while it is on its way, or knows where it is.
 import type { Router } from '../actor/router.ts'
+import { seatOfThread, threadOfSeat } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import type { ConnectionRef } from '../net/connection-ref.ts'
 import type { EventLoop } from '../net/event-loop.ts'
@@ -59,7 +60,7 @@ export class ConnectionPost {
   refOf(connection: Connection<never>): ConnectionRef {
     const slot = slotOf(connection.session)
     this.tellOwner(connection.id, slot)
-    return { slot, id: connection.id, shard: this.#options.self }
+    return { slot, id: connection.id, shard: seatOfThread(this.#options.self) }
   }
 
   /** The owner of the slot learns that this connection is here, if that is not the owner itself. */
@@ -81,6 +82,7 @@ export class ConnectionPost {
       here.send(payload, isBinary)
       return true
     }
+    if (this.#isGone(ref)) return false
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
     this.#writeHead(ref)
     this.#head[12] = isBinary ? 1 : 0
@@ -93,9 +95,17 @@ export class ConnectionPost {
       here.close(code, reason)
       return true
     }
+    if (this.#isGone(ref)) return false
     this.#writeHead(ref)
     this.#head.writeUInt16LE(code, 12)
     return this.#options.router.route(ref.slot, RECORD.close, this.#head, CLOSE_HEAD_BYTES, Buffer.from(reason))
+  }
+
+  /** Known only to the owner of the slot; other shards find out nothing. */
+  #isGone({ slot, id, shard }: ConnectionRef): boolean {
+    const { router, loop, self } = this.#options
+    if (!router.isHome(slot) || loop.get(id) !== undefined) return false
+    return !this.#held.has(id) && !this.#elsewhere.has(id) && threadOfSeat(shard) === self
   }
 
   /** A routed record whose slot is owned here: `send`, `close` or `elsewhere`. */
@@ -107,7 +117,7 @@ export class ConnectionPost {
       return
     }
     if (this.here(kind, record) || this.#hold(id, kind, record)) return
-    const thread = this.#elsewhere.get(id)?.thread ?? record.readUInt16LE(2)
+    const thread = this.#elsewhere.get(id)?.thread ?? threadOfSeat(record.readUInt16LE(2))
     const { self, toThread } = this.#options
     if (thread !== self) toThread(thread, HERE[kind] as number, record, record.length)
   }

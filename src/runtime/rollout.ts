@@ -127,7 +127,8 @@ export class Rollout {
   replace(shard: number): boolean {
     if (this.#busy || this.#closed) return false
     this.#busy = true
-    this.#run('replace', () => this.#replaceSome([shard]))
+    // It cannot wait for those that cannot move: its heap is full.
+    this.#run('replace', () => this.#replaceSome([shard], 0))
     return true
   }
 
@@ -167,7 +168,7 @@ export class Rollout {
   }
 
   /** Fresh threads for these shards. */
-  async #replaceSome(shards: readonly number[]): Promise<void> {
+  async #replaceSome(shards: readonly number[], graceMs = this.#options.graceMs()): Promise<void> {
     const { book, slots } = this.#options
     await this.#clearSeats(shards)
     const pairs = shards.map((shard) => ({
@@ -178,7 +179,10 @@ export class Rollout {
     await this.#startAll(pairs.map(({ to }) => to))
     for (const { shard, to } of pairs) book.take(shard, to)
     await this.#transfer(pairs.map(({ from, to }) => ({ from, to, slots: slots.slotsOf(from) })))
-    await this.#retireAll(pairs.map(({ from }) => from))
+    await this.#retireAll(
+      pairs.map(({ from }) => from),
+      graceMs,
+    )
   }
 
   async #resize(count: number): Promise<void> {
@@ -196,7 +200,7 @@ export class Rollout {
       const ending = book.seats.slice(count)
       book.shrink(count)
       await this.#transfer(slots.plan(book.seats))
-      await this.#retireAll(ending)
+      await this.#retireAll(ending, this.#options.graceMs())
     }
   }
 
@@ -225,8 +229,8 @@ export class Rollout {
     if (results.includes(false)) this.#report = { ...this.#report, error: 'a shard died while its slots moved' }
   }
 
-  async #retireAll(seats: readonly number[]): Promise<void> {
-    const { book, mover, threads, log, graceMs } = this.#options
+  async #retireAll(seats: readonly number[], graceMs: number): Promise<void> {
+    const { book, mover, threads, log } = this.#options
     for (const seat of seats) {
       threads.letGo(seat)
       // A connection may be at home on any shard, not only on the successor of the one it is on.
@@ -238,10 +242,10 @@ export class Rollout {
     for (const seat of seats) {
       const lingering = left.get(seat) ?? 0
       if (lingering > 0)
-        log.info('runtime.shard_lingers', { of: shardOfSeat(seat), connections: lingering, grace_ms: graceMs() })
-      const ended = this.#endLater(seat, lingering > 0).finally(() => this.#lingering.delete(seat))
+        log.info('runtime.shard_lingers', { of: shardOfSeat(seat), connections: lingering, grace_ms: graceMs })
+      const ended = this.#endLater(seat, lingering > 0 ? graceMs : 0).finally(() => this.#lingering.delete(seat))
       this.#lingering.set(seat, ended)
-      if (lingering === 0) await ended
+      if (lingering === 0 || graceMs === 0) await ended
     }
   }
 
@@ -274,14 +278,14 @@ export class Rollout {
   }
 
   /** Ends a seat: at once if it is empty, else when it is, or when its grace is over. */
-  async #endLater(seat: number, lingers: boolean): Promise<void> {
-    const { threads, book, clock, graceMs } = this.#options
-    const untilMs = clock.nowMs() + graceMs()
+  async #endLater(seat: number, graceMs: number): Promise<void> {
+    const { threads, book, clock } = this.#options
+    const untilMs = clock.nowMs() + graceMs
     let hurried = false
     void this.#hurry.promise.then(() => {
       hurried = true
     })
-    while (lingers && !hurried && clock.nowMs() < untilMs) {
+    while (!hurried && clock.nowMs() < untilMs) {
       const progress = await threads.progress(seat)
       if (progress === undefined || progress.remaining + progress.lingering === 0) break
       this.#report = { ...this.#report, lingering: progress.lingering }

@@ -120,10 +120,6 @@ export class ShardTopics {
     this.#relay.thaw(connection, frozen)
   }
 
-  discard(connectionId: number, frozen: readonly FrozenSubscription[]): void {
-    this.#relay.discard(connectionId, frozen)
-  }
-
   /** The slots have another owner. */
   leave(slots: Iterable<number>): FrozenTopic[] {
     const frozen: FrozenTopic[] = []
