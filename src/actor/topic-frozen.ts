@@ -1,19 +1,29 @@
 // What of topics travels from shard to shard when slots and connections move: plain, structured-cloneable data.
 import type { TopicSince } from './topic-connection.ts'
 
-/** A relay that gets every message. */
-export interface Interest {
+/** A thread in one of its lives. */
+export interface Life {
   readonly thread: number
+  /** u16 */
+  readonly generation: number
+}
+
+/** A relay that gets every message. */
+export interface Interest extends Life {
   /** The topic's number at that relay. */
   readonly feed: number
   /** The first message it could not be sent because the way was full; 0: none. */
   behindFrom: number
 }
 
+/** Somebody who is present. */
 export interface Member {
-  readonly thread: number
+  /** Where its connection is; records of two threads may come in either order, so for a moment there may be two. */
+  readonly places: Life[]
+  /** When the last thread let go of it, because it moves to another one; 0: it does not. */
+  travellingMs: number
   /** JSON. */
-  readonly info: Uint8Array
+  info: Uint8Array
 }
 
 /** A topic on its way to another shard; structured-cloneable. */
@@ -28,7 +38,7 @@ export interface FrozenTopic {
   /** Packed. */
   readonly entries: Uint8Array
   readonly interests: readonly Readonly<Interest>[]
-  readonly members: readonly (Member & { readonly id: number })[]
+  readonly members: readonly (Readonly<Member> & { readonly id: number })[]
 }
 
 /** A subscription on its way to another shard. */

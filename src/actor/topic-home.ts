@@ -2,8 +2,11 @@
 // present. Plain state; topic-homes.ts handles the records.
 import type { TopicDefinition } from './topic-definition.ts'
 import { packEntries, unpackEntries } from './topic-entry.ts'
-import type { FrozenTopic, Interest, Member } from './topic-frozen.ts'
+import type { FrozenTopic, Interest, Life, Member } from './topic-frozen.ts'
 import { TopicHistory } from './topic-history.ts'
+
+/** A connection arrives within milliseconds, or not at all. */
+export const TRAVEL_MS = 10_000
 
 export class TopicHome {
   readonly name: string
@@ -14,6 +17,8 @@ export class TopicHome {
   /** In an array: it is walked for every message, and short. */
   readonly interests: Interest[] = []
   readonly members = new Map<number, Member>()
+  /** Members on their way from shard to shard. */
+  readonly #travelling = new Set<number>()
   /** When it was last of use to anybody. */
   activeMs: number
 
@@ -38,10 +43,10 @@ export class TopicHome {
   }
 
   /** Answers whether the thread was not known, or knew the topic by another number. */
-  join(thread: number, feed: number): boolean {
+  join(thread: number, generation: number, feed: number): boolean {
     const known = this.interests.findIndex((interest) => interest.thread === thread)
     if (known >= 0 && this.interests[known]?.feed === feed) return false
-    const interest = { thread, feed, behindFrom: 0 }
+    const interest = { thread, generation, feed, behindFrom: 0 }
     if (known >= 0) this.interests[known] = interest
     else this.interests.push(interest)
     return true
@@ -52,11 +57,58 @@ export class TopicHome {
     if (index >= 0) this.interests.splice(index, 1)
   }
 
-  threadDown(thread: number): void {
+  /** Drops what there is of a thread; with `except` only of its other lives. */
+  drop(thread: number, except?: number): void {
+    const isDropped = (life: Life): boolean => life.thread === thread && life.generation !== except
     for (let index = this.interests.length - 1; index >= 0; index--) {
-      if (this.interests[index]?.thread === thread) this.interests.splice(index, 1)
+      if (isDropped(this.interests[index] as Interest)) this.interests.splice(index, 1)
     }
-    for (const [id, member] of this.members) if (member.thread === thread) this.members.delete(id)
+    for (const [id, { places }] of this.members) if (places.some(isDropped)) this.exit(id, thread)
+  }
+
+  /** The connection `id` is on this thread now. */
+  enter(id: number, thread: number, generation: number, info: Uint8Array): void {
+    const member = this.members.get(id)
+    if (member === undefined) {
+      this.members.set(id, { places: [{ thread, generation }], travellingMs: 0, info })
+      return
+    }
+    if (!member.places.some((place) => place.thread === thread)) member.places.push({ thread, generation })
+    member.info = info
+    member.travellingMs = 0
+    this.#travelling.delete(id)
+  }
+
+  /** The connection is gone, as far as this thread knows. */
+  exit(id: number, thread: number): void {
+    if (this.#release(id, thread)) this.members.delete(id)
+  }
+
+  /** The connection has left this thread for another one: it stays present meanwhile. */
+  depart(id: number, thread: number, nowMs: number): void {
+    const member = this.members.get(id)
+    if (member === undefined || !this.#release(id, thread)) return
+    member.travellingMs = nowMs
+    this.#travelling.add(id)
+  }
+
+  /** Answers whether no thread has it any more. */
+  #release(id: number, thread: number): boolean {
+    const places = this.members.get(id)?.places ?? []
+    const index = places.findIndex((place) => place.thread === thread)
+    if (index < 0) return false
+    places.splice(index, 1)
+    return places.length === 0
+  }
+
+  /** Forgets members that have not arrived anywhere. */
+  expire(nowMs: number): void {
+    for (const id of this.#travelling) {
+      const sinceMs = this.members.get(id)?.travellingMs ?? 0
+      if (sinceMs !== 0 && nowMs - sinceMs < TRAVEL_MS) continue
+      this.#travelling.delete(id)
+      if (sinceMs !== 0) this.members.delete(id)
+    }
   }
 
   /** Whether nobody would notice if it were forgotten. */
@@ -80,7 +132,12 @@ export class TopicHome {
       frozenMs: nowMs,
       entries: packEntries(this.history.all()),
       interests: this.interests.map((interest) => ({ ...interest })),
-      members: [...this.members].map(([id, { thread, info }]) => ({ id, thread, info: Uint8Array.from(info) })),
+      members: [...this.members].map(([id, { places, travellingMs, info }]) => ({
+        id,
+        places: [...places],
+        travellingMs,
+        info: Uint8Array.from(info),
+      })),
     }
   }
 
@@ -90,7 +147,10 @@ export class TopicHome {
     const home = new TopicHome(frozen.name, frozen.slot, definition, life, recentBytes)
     for (const entry of entries) home.history.append(entry, nowMs)
     for (const interest of frozen.interests) home.interests.push({ ...interest })
-    for (const { id, thread, info } of frozen.members) home.members.set(id, { thread, info })
+    for (const { id, places, travellingMs, info } of frozen.members) {
+      home.members.set(id, { places: [...places], travellingMs, info })
+      if (travellingMs !== 0) home.#travelling.add(id)
+    }
     return home
   }
 }

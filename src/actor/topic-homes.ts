@@ -50,6 +50,8 @@ export interface TopicHomesOptions {
   readonly wheel: TimerWheel
   readonly definitions: ReadonlyMap<string, TopicDefinition>
   readonly toThread: ToThread
+  /** Which life of a thread is or was the last. Default: always 0. */
+  readonly generationOf?: (thread: number) => number
   /** `topic.recentBytes` */
   readonly recentBytes: number
   /** `ring.messageMax`; the option's default if it is not given. */
@@ -82,6 +84,7 @@ export const TOPICS_MAX = 200_000
 export const PRESENCE_MEMBERS_MAX = 10_000
 
 const MESSAGE_BYTES_MAX = 1024 * 1024
+const EMPTY = Buffer.alloc(0)
 
 /** One answer to a pull: small beside a ring, so that it holds up nobody. At least one message. */
 export const PULL_BYTES_MAX = 64 * 1024
@@ -104,6 +107,8 @@ export class TopicHomes {
   readonly #bySlot = new Map<number, Set<TopicHome>>()
   /** When threads went down, on the clock of the process. */
   readonly #downMs = new Map<number, number>()
+  /** Threads that went down and whose successors have not begun, with the generation there was then. */
+  readonly #succeeding = new Map<number, number>()
   /** Topics with a relay that is behind. */
   readonly #behind = new Set<TopicHome>()
   #behindTimer: TimerHandle = NO_TIMER
@@ -124,29 +129,23 @@ export class TopicHomes {
   receive(kind: number, slot: number, source: number, record: Buffer): void {
     switch (kind) {
       case TOPIC_RECORD.publish:
-        this.#publish(slot, record)
-        break
+        return this.#publish(slot, record)
       case TOPIC_RECORD.join:
-        this.#join(slot, source, record)
-        break
+        return this.#join(slot, source, record)
       case TOPIC_RECORD.leave:
         this.#homes.get(readName(record, LEAVE.nameBytes, LEAVE.name))?.leave(source, record.readUInt32LE(LEAVE.feed))
-        break
+        return
       case TOPIC_RECORD.pull:
-        this.#pull(source, record)
-        break
+        return this.#pull(source, record)
       case TOPIC_RECORD.enter:
-        this.#enter(source, record)
-        break
+        return this.#enter(source, record)
       case TOPIC_RECORD.exit:
-        this.#exit(source, record)
-        break
+      case TOPIC_RECORD.depart:
+        return this.#leaves(kind, source, record)
       case TOPIC_RECORD.ask:
-        this.#ask(source, record)
-        break
+        return this.#ask(source, record)
       case TOPIC_RECORD.stray:
-        this.#stray(slot, source, record)
-        break
+        return this.#stray(slot, source, record)
     }
   }
 
@@ -169,7 +168,7 @@ export class TopicHomes {
       if (definition === undefined) continue
       const home = TopicHome.thaw(frozen, definition, this.#options.recentBytes, this.#clock.nowMs())
       // At once is late enough: it may have gone down before it was frozen, and then nothing of it is in here.
-      for (const [thread, atMs] of this.#downMs) if (atMs >= frozen.frozenMs) home.threadDown(thread)
+      for (const [thread, atMs] of this.#downMs) if (atMs >= frozen.frozenMs) home.drop(thread)
       const before = this.#homes.get(home.name)
       if (before !== undefined) this.#forget(before)
       this.#remember(home)
@@ -183,7 +182,8 @@ export class TopicHomes {
   /** Call it before a successor of the thread may send: its interest and its members are dropped. */
   threadDown(thread: number): void {
     this.#downMs.set(thread, this.#clock.nowMs())
-    for (const home of this.#homes.values()) home.threadDown(thread)
+    this.#succeeding.set(thread, this.#generationOf(thread))
+    for (const home of this.#homes.values()) home.drop(thread)
   }
 
   report(): TopicHomesReport {
@@ -194,8 +194,13 @@ export class TopicHomes {
       sums.entries += history.size
       sums.bytes += history.bytes
     }
-    const { size: topics } = this.#homes
-    return { topics, ...sums, behind: this.#behind.size, unheard: this.#unheard, refused: this.#refused }
+    return {
+      topics: this.#homes.size,
+      ...sums,
+      behind: this.#behind.size,
+      unheard: this.#unheard,
+      refused: this.#refused,
+    }
   }
 
   close(): void {
@@ -318,9 +323,11 @@ export class TopicHomes {
 
   #join(slot: number, source: number, record: Buffer): void {
     const name = readName(record, JOIN.nameBytes, JOIN.name)
+    const generation = record.readUInt16LE(JOIN.generation)
+    if (generation !== this.#generationOf(source)) return
     const home = this.#homes.get(name) ?? this.#create(name, slot)
     const feed = record.readUInt32LE(JOIN.feed)
-    const isFresh = home?.join(source, feed)
+    const isFresh = home?.join(source, generation, feed)
     if (home !== undefined) home.activeMs = this.#clock.nowMs()
     const head = this.#head
     head.writeUInt32LE(feed, JOINED_AT.feed)
@@ -355,9 +362,7 @@ export class TopicHomes {
     const right = record[PULL.right] === RIGHT.repair ? RIGHT.repair : RIGHT.history
     // With another epoch the relay sees that it asked for what is no more.
     const isSame = home !== undefined && home.epoch === record.readDoubleLE(PULL.epoch)
-    const nowMs = this.#clock.nowMs()
-    const offset = home?.offset ?? 0
-    const kept = home?.history.first(right, nowMs) ?? 1
+    const kept = home?.history.first(right, this.#clock.nowMs()) ?? 1
     const first = Math.max(kept, record.readDoubleLE(PULL.after) + 1)
     const answer = isSame ? this.#entriesFrom(home, first) : EMPTY
     const head = this.#head
@@ -365,7 +370,7 @@ export class TopicHomes {
     head.writeUInt32LE(record.readUInt32LE(PULL.request), PULLED.request)
     head.writeDoubleLE(home?.epoch ?? 0, PULLED.epoch)
     head.writeDoubleLE(first, PULLED.first)
-    head.writeDoubleLE(offset, PULLED.offset)
+    head.writeDoubleLE(home?.offset ?? 0, PULLED.offset)
     head[PULLED.right] = right
     this.#options.toThread(source, TOPIC_RECORD.pulled, head, PULLED.entries, answer, 0, answer.length)
   }
@@ -389,17 +394,18 @@ export class TopicHomes {
   #enter(source: number, record: Buffer): void {
     const stop = nameEnd(record, ENTER.nameBytes, ENTER.name)
     const home = this.#homes.get(record.toString('utf8', ENTER.name, stop))
-    if (home === undefined) return
+    const generation = record.readUInt16LE(ENTER.generation)
+    if (home === undefined || generation !== this.#generationOf(source)) return
     const member = record.readDoubleLE(ENTER.member)
     if (home.members.size >= PRESENCE_MEMBERS_MAX && !home.members.has(member)) this.#refused++
-    else home.members.set(member, { thread: source, info: Uint8Array.from(record.subarray(stop)) })
+    else home.enter(member, source, generation, Uint8Array.from(record.subarray(stop)))
   }
 
-  #exit(source: number, record: Buffer): void {
+  #leaves(kind: number, source: number, record: Buffer): void {
     const home = this.#homes.get(readName(record, ENTER.nameBytes, ENTER.name))
-    const id = record.readDoubleLE(ENTER.member)
-    // It may have entered again elsewhere: a connection that has moved.
-    if (home?.members.get(id)?.thread === source) home.members.delete(id)
+    const member = record.readDoubleLE(ENTER.member)
+    if (kind === TOPIC_RECORD.exit) home?.exit(member, source)
+    else home?.depart(member, source, this.#clock.nowMs())
   }
 
   #ask(source: number, record: Buffer): void {
@@ -408,6 +414,20 @@ export class TopicHomes {
     for (const part of presentParts(request, [...(members?.values() ?? [])])) {
       // Without room the asker's deadline ends it.
       if (!this.#options.toThread(source, TOPIC_RECORD.present, part, part.length)) return
+    }
+  }
+
+  #generationOf(thread: number): number {
+    return (this.#options.generationOf?.(thread) ?? 0) & 0xffff
+  }
+
+  /** What a dead thread left in its rings may have come between its end and its successor's begin. */
+  #dropPredecessors(): void {
+    for (const [thread, before] of this.#succeeding) {
+      const generation = this.#generationOf(thread)
+      if (generation === before) continue
+      this.#succeeding.delete(thread)
+      for (const home of this.#homes.values()) home.drop(thread, generation)
     }
   }
 
@@ -455,6 +475,7 @@ export class TopicHomes {
   /** Lets go of messages that are too old, and of topics that nobody uses. */
   #onSweep(): void {
     const nowMs = this.#clock.nowMs()
+    this.#dropPredecessors()
     this.#sweep ??= this.#homes.values()
     for (let looked = 0; looked < SWEEP_TOPICS; looked++) {
       const next = this.#sweep.next()
@@ -463,13 +484,12 @@ export class TopicHomes {
         break
       }
       next.value.history.trim(nowMs)
+      next.value.expire(nowMs)
       if (next.value.isIdle(nowMs)) this.#forget(next.value)
     }
     if (this.#homes.size > 0) this.#options.wheel.rearm(this.#sweepTimer, SWEEP_MS)
   }
 }
-
-const EMPTY = Buffer.alloc(0)
 
 function entryOf(home: TopicHome, nowMs: number, record: Buffer, bodyStart: number): TopicEntry {
   const body = Buffer.allocUnsafe(record.length - bodyStart)

@@ -3,11 +3,12 @@
 // To the home, routed by slot; all begin with  u16 slot | u16 flags, the router's  and end with the name, unless said:
 //
 //   publish   u8 form | u8 name bytes | u16 key bytes | name | key | payload
-//   join      u32 feed | u32 request | u8 name bytes | name            answered: joined
+//   join      u32 feed | u32 request | u16 generation | u8 name bytes | name            answered: joined
 //   leave     u32 feed | u8 name bytes | name
 //   pull      u32 feed | u32 request | f64 epoch | f64 after | u8 right | u8 name bytes | name      answered: pulled
-//   enter     f64 member | u8 name bytes | name | JSON
-//   exit      f64 member | u8 name bytes | name
+//   enter     f64 member | u16 generation | u8 name bytes | name | JSON
+//   exit      f64 member | u16 0 | u8 name bytes | name
+//   depart    f64 member | u16 0 | u8 name bytes | name                it moves to another shard
 //   ask       u32 request | u8 name bytes | name                       answered: present, once or more
 //   stray     u32 feed | f64 epoch                                     the relay has no such feed
 //
@@ -20,6 +21,9 @@
 //   lost      u32 feed | f64 epoch | f64 from | f64 to
 //   present   u32 request | u32 count | u8 last | (u16 bytes | JSON) …
 //
+// The generation is the low half of the number of the sender's life: what a dead thread left in a ring may come after the
+// news of its death, and must not bring it back.
+//
 // A feed is a topic as one relay has it, by a number that the relay gives: no name is looked up per message.
 
 export const TOPIC_RECORD = {
@@ -31,6 +35,7 @@ export const TOPIC_RECORD = {
   exit: 37,
   ask: 38,
   stray: 39,
+  depart: 40,
   message: 48,
   joined: 49,
   here: 50,
@@ -41,7 +46,7 @@ export const TOPIC_RECORD = {
 
 /** Whether a record belongs to `TopicHomes.receive`: routed by slot. */
 export function isForHome(kind: number): boolean {
-  return kind >= TOPIC_RECORD.publish && kind <= TOPIC_RECORD.stray
+  return kind >= TOPIC_RECORD.publish && kind <= TOPIC_RECORD.depart
 }
 
 /** Whether a record belongs to `TopicRelay.receive`: sent to its thread. */
@@ -60,10 +65,10 @@ export const JOINED = { known: 0, fresh: 1, refused: 2 } as const
 
 /** Where fields are, and where the first of variable length begins. */
 export const PUBLISH = { form: 4, nameBytes: 5, keyBytes: 6, name: 8 } as const
-export const JOIN = { feed: 4, request: 8, nameBytes: 12, name: 13 } as const
+export const JOIN = { feed: 4, request: 8, generation: 12, nameBytes: 14, name: 15 } as const
 export const LEAVE = { feed: 4, nameBytes: 8, name: 9 } as const
 export const PULL = { feed: 4, request: 8, epoch: 12, after: 20, right: 28, nameBytes: 29, name: 30 } as const
-export const ENTER = { member: 4, nameBytes: 12, name: 13 } as const
+export const ENTER = { member: 4, generation: 12, nameBytes: 14, name: 15 } as const
 export const ASK = { request: 4, nameBytes: 8, name: 9 } as const
 export const STRAY = { feed: 4, epoch: 8, end: 16 } as const
 export const MESSAGE = { feed: 0, slot: 4, keyBytes: 6, epoch: 8, offset: 16, text: 24, key: 25 } as const

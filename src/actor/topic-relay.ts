@@ -25,6 +25,8 @@ export interface TopicRelayOptions {
   readonly wheel: TimerWheel
   readonly definitions: ReadonlyMap<string, TopicDefinition>
   readonly route: Route
+  /** Which life of its thread this is, as homes know by `generationOf`. Default 0. */
+  readonly generation?: number
   /** `topic.slowBytes` */
   readonly slowBytes: number
   /** `topic.queue` */
@@ -217,6 +219,7 @@ export class TopicRelay {
       const { feed, told, since, presence, encoding } = subscriber
       const { epoch } = feed
       const { offset, queue } = feed.remove(subscriber, 'moved')
+      if (presence !== undefined) this.#tender.sendExit(feed.address, connection.id, TOPIC_RECORD.depart)
       this.#forget(subscriber)
       // Before it was admitted what it asked for is where it stands.
       const place = since ?? (told ? { epoch, offset } : undefined)
@@ -239,7 +242,6 @@ export class TopicRelay {
       const { topic, told, since, deliver, presence, queue } = subscription
       const inquiry = this.#byName.get(topic) ?? this.#begin(topic)
       if (inquiry === undefined) {
-        this.discard(connection.id, [subscription])
         this.#tell(connection, { type: 'refused', topic })
         continue
       }
@@ -251,17 +253,6 @@ export class TopicRelay {
         for (const entry of unpackEntries(queue)) subscriber.queue.put(TopicMessage.of(entry, true))
       }
       this.#add(inquiry, subscriber)
-    }
-  }
-
-  /** Frozen subscriptions of a connection that will not be thawed: it is no longer present. */
-  discard(connectionId: number, frozen: readonly FrozenSubscription[]): void {
-    for (const { topic, presence } of frozen) {
-      if (presence === undefined) continue
-      const address = this.#addresses.of(topic)
-      // Only who entered last may leave: so it enters from here first.
-      this.#tender.sendEnter(address, connectionId, presence)
-      this.#tender.sendExit(address, connectionId)
     }
   }
 
@@ -431,7 +422,7 @@ export class TopicRelay {
     const { feed, connection, presence } = subscriber
     if (subscriber.state === 'gone') return
     feed.remove(subscriber, 'closed')
-    if (presence !== undefined) this.#tender.sendExit(feed.address, connection.id)
+    if (presence !== undefined) this.#tender.sendExit(feed.address, connection.id, TOPIC_RECORD.exit)
     this.#forget(subscriber)
   }
 

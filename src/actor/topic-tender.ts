@@ -22,6 +22,8 @@ export interface TopicTenderOptions {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly route: Route
+  /** Which life of its thread this is. Default 0. */
+  readonly generation?: number
   readonly log: Logger
 }
 
@@ -52,6 +54,7 @@ export class TopicTender {
   /** Want to pull when others have their answer; in the order they came. */
   readonly #pullsWanted = new Set<TopicInquiry>()
   #waiting: WaitingRecord[] = []
+  readonly #generation: number
   #tickTimer: TimerHandle = NO_TIMER
   #auditTimer: TimerHandle = NO_TIMER
   #pulls = 0
@@ -63,6 +66,7 @@ export class TopicTender {
 
   constructor(options: TopicTenderOptions, all: ReadonlyMap<string, TopicInquiry>) {
     this.#options = options
+    this.#generation = (options.generation ?? 0) & 0xffff
     this.#all = all
   }
 
@@ -132,15 +136,17 @@ export class TopicTender {
     const info = Buffer.from(presence)
     const head = Buffer.alloc(ENTER.name + address.name.length + info.length)
     head.writeDoubleLE(member, ENTER.member)
+    head.writeUInt16LE(this.#generation, ENTER.generation)
     info.copy(head, writeName(head, ENTER.nameBytes, ENTER.name, address.name))
     this.#sendSurely(address.slot, TOPIC_RECORD.enter, head)
   }
 
-  sendExit(address: TopicAddress, member: number): void {
+  /** It is gone, or moves to another shard. */
+  sendExit(address: TopicAddress, member: number, kind: typeof TOPIC_RECORD.exit | typeof TOPIC_RECORD.depart): void {
     const head = Buffer.alloc(ENTER.name + address.name.length)
     head.writeDoubleLE(member, ENTER.member)
     writeName(head, ENTER.nameBytes, ENTER.name, address.name)
-    this.#sendSurely(address.slot, TOPIC_RECORD.exit, head)
+    this.#sendSurely(address.slot, kind, head)
   }
 
   sendAsk(address: TopicAddress, request: number): boolean {
@@ -213,6 +219,7 @@ export class TopicTender {
     inquiry.joinDueMs = this.#options.clock.nowMs() + ANSWER_MS
     head.writeUInt32LE(feed.number, JOIN.feed)
     head.writeUInt32LE(request, JOIN.request)
+    head.writeUInt16LE(this.#generation, JOIN.generation)
     const bytes = writeName(head, JOIN.nameBytes, JOIN.name, feed.address.name)
     // Without room it is as if the answer were lost. The answer may come before this returns.
     this.#options.route(feed.address.slot, TOPIC_RECORD.join, head, bytes)

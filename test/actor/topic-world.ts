@@ -1,0 +1,513 @@
+// Several threads with homes and relays in one: links that fill up, slots and connections that move, threads that die,
+// and clients that check every message. Time is manual; the routers are real.
+import assert from 'node:assert/strict'
+import { ACTOR_RECORD } from '../../src/actor/record.ts'
+import { type MoveMessage, Router, type SlotMove } from '../../src/actor/router.ts'
+import type { TopicConnection, TopicEvent, TopicSince, TopicWire } from '../../src/actor/topic-connection.ts'
+import { slotOfTopic, type TopicDefinition } from '../../src/actor/topic-definition.ts'
+import type { TopicCounts } from '../../src/actor/topic-feed.ts'
+import type { FrozenSubscription, FrozenTopic } from '../../src/actor/topic-frozen.ts'
+import { TopicHomes } from '../../src/actor/topic-homes.ts'
+import type { TopicEncoder } from '../../src/actor/topic-message.ts'
+import { isForHome, isForRelay } from '../../src/actor/topic-record.ts'
+import { TopicRelay } from '../../src/actor/topic-relay.ts'
+import { DROP_REASONS, type DropReason } from '../../src/observe/family.ts'
+import { createLogger } from '../../src/observe/logger.ts'
+import type { Cell } from '../../src/observe/metrics.ts'
+import { ManualTimers } from '../../src/timer/manual-timers.ts'
+
+export const RECENT_BYTES = 64 * 1024
+export const SLOW_BYTES = 4096
+export const QUEUE_MAX = 8
+
+export interface WorldOptions {
+  readonly threads: number
+  readonly definitions: readonly TopicDefinition[]
+  readonly encoders?: ReadonlyMap<string, TopicEncoder>
+  /** Records a link holds; one more is refused. Default: no limit. */
+  readonly linkMax?: number
+  readonly random?: () => number
+  readonly topicsMax?: number
+  readonly subscriptionsMax?: number
+}
+
+interface Packet {
+  readonly kind: number
+  readonly bytes: Buffer
+}
+
+type PortMessage = MoveMessage | { readonly kind: 'topics'; readonly frozen: readonly FrozenTopic[] }
+
+/** What one connection's peer sees, and what it must see. */
+export class Client {
+  readonly id: number
+  readonly topic: string
+  readonly events: TopicEvent[] = []
+  /** Payloads, in the order they came. */
+  readonly texts: string[] = []
+  epoch = 0
+  expected = 0
+  asked: TopicSince | undefined
+  gaps = 0
+  live = false
+  /** Check epochs and offsets in the payloads: for kinds that put them there. */
+  readonly checks: boolean
+  readonly #lastOf = new Map<number, number>()
+
+  constructor(id: number, topic: string, checks = true) {
+    this.id = id
+    this.topic = topic
+    this.checks = checks
+  }
+
+  get since(): TopicSince {
+    return { epoch: this.epoch, offset: this.expected - 1 }
+  }
+
+  event(event: TopicEvent): void {
+    this.events.push(event)
+    assert.equal(event.topic, this.topic)
+    if (event.type === 'subscribed') {
+      assert.ok(!this.live, 'it is told once that it is subscribed')
+      this.live = true
+      if (event.recovered) assert.deepEqual({ epoch: event.epoch, offset: event.offset }, this.asked)
+      if (
+        this.asked !== undefined &&
+        !event.recovered &&
+        event.missed !== undefined &&
+        event.epoch === this.asked.epoch
+      )
+        assert.equal(event.offset, this.asked.offset + event.missed)
+      this.epoch = event.epoch
+      this.expected = event.offset + 1
+    } else if (event.type === 'gap') {
+      assert.ok(this.live, 'a gap comes after it was told that it is subscribed')
+      this.gaps++
+      if (event.reason === 'epoch') {
+        assert.notEqual(event.epoch, this.epoch)
+        assert.equal(event.from, 1)
+      } else {
+        assert.equal(event.epoch, this.epoch)
+        assert.equal(event.from, this.expected, `a gap begins where the client is: ${JSON.stringify(event)}`)
+        assert.ok(event.to >= event.from)
+      }
+      this.epoch = event.epoch
+      this.expected = event.to + 1
+    } else this.live = false
+  }
+
+  message(text: string): void {
+    this.texts.push(text)
+    if (!this.checks) return
+    const { epoch, offset, publisher, count } = JSON.parse(text) as Record<string, number>
+    assert.ok(this.live, 'messages come after it was told that it is subscribed')
+    assert.equal(epoch, this.epoch)
+    assert.equal(offset, this.expected, `client ${this.id} of ${this.topic}`)
+    this.expected++
+    assert.ok((count ?? 0) > (this.#lastOf.get(publisher ?? 0) ?? 0), 'each publisher is in order')
+    this.#lastOf.set(publisher ?? 0, count ?? 0)
+  }
+}
+
+export class TestConnection implements TopicConnection {
+  readonly id: number
+  readonly wire: TopicWire
+  readonly client: Client
+  open = true
+  bufferedBytes = 0
+  writes = 0
+  /** It does not read: what is sent stays buffered. */
+  stuck = false
+
+  constructor(client: Client, wire: TopicWire = 'frame') {
+    this.id = client.id
+    this.client = client
+    this.wire = wire
+  }
+
+  sendShared(bytes: Uint8Array, messages: number): void {
+    assert.ok(this.open, 'nothing is sent to a connection that is closed or has moved')
+    this.writes++
+    if (this.stuck) this.bufferedBytes += bytes.length
+    const texts = this.wire === 'stream' ? [Buffer.from(bytes).toString()] : framesOf(bytes)
+    if (this.wire !== 'stream') assert.equal(texts.length, messages)
+    for (const text of texts) this.client.message(text)
+  }
+}
+
+/** Payloads of unmasked frames of at most 65,535 bytes. */
+export function framesOf(bytes: Uint8Array): string[] {
+  const texts: string[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const short = (bytes[at + 1] as number) & 0x7f
+    const start = short < 126 ? at + 2 : at + 4
+    const length = short < 126 ? short : ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
+    texts.push(Buffer.from(bytes.subarray(start, start + length)).toString())
+    at = start + length
+  }
+  return texts
+}
+
+export class TestThread {
+  readonly router: Router
+  readonly homes: TopicHomes
+  readonly relay: TopicRelay
+  readonly counts = new Map<string, TopicCounts>()
+  readonly connections = new Set<TestConnection>()
+  readonly deferred: (() => void)[] = []
+
+  constructor(world: World, self: number, options: WorldOptions) {
+    const { clock, wheel } = world.timers
+    const definitions = new Map(options.definitions.map((definition) => [definition.kind, definition]))
+    const { random = Math.random } = options
+    const toThread = (
+      thread: number,
+      kind: number,
+      head: Uint8Array,
+      headBytes: number,
+      body: Uint8Array = Buffer.alloc(0),
+      bodyStart = 0,
+      bodyBytes = body.length - bodyStart,
+    ): boolean => {
+      const bytes = Buffer.concat([head.subarray(0, headBytes), body.subarray(bodyStart, bodyStart + bodyBytes)])
+      if (thread !== self) return world.link(self, thread, kind, bytes)
+      world.dispatch(this, self, kind, bytes)
+      return true
+    }
+    this.router = new Router({
+      self,
+      owners: (slot) => world.owners.get(slot) ?? 0,
+      toThread,
+      deliver: (kind, source, record) => this.homes.receive(kind, record.readUInt16LE(0), source, record),
+      stays: () => false,
+      reject: () => world.rejected++,
+      retry: (attempt) => world.retries.push(attempt),
+      ended: () => undefined,
+      heldBytesMax: 1024 * 1024,
+    })
+    const generation = world.generations[self] ?? 0
+    const generationOf = (thread: number): number => world.generations[thread] ?? 0
+    const common = { clock, wheel, definitions, random, log: LOG, generation, generationOf }
+    const { topicsMax, subscriptionsMax } = options
+    this.homes = new TopicHomes({
+      ...common,
+      toThread,
+      recentBytes: RECENT_BYTES,
+      messageBytesMax: 64 * 1024,
+      ...(topicsMax === undefined ? {} : { topicsMax }),
+    })
+    this.relay = new TopicRelay({
+      ...common,
+      route: (slot, kind, ...rest) => {
+        if (world.refusesRoutes && random() < 0.2) return false
+        return this.router.route(slot, kind, ...rest)
+      },
+      slowBytes: SLOW_BYTES,
+      queueMax: QUEUE_MAX,
+      messageBytesMax: 64 * 1024,
+      counts: (kind) => this.countsOf(kind),
+      onEvent: (connection, event) => (connection as TestConnection).client.event(event),
+      defer: (callback) => this.deferred.push(callback),
+      ...(options.encoders === undefined ? {} : { encoders: options.encoders }),
+      ...(subscriptionsMax === undefined ? {} : { subscriptionsMax }),
+    })
+  }
+
+  countsOf(kind: string): TopicCounts {
+    let counts = this.counts.get(kind)
+    if (counts === undefined) {
+      const dropped = Object.fromEntries(DROP_REASONS.map((reason) => [reason, { value: 0 }])) as Record<
+        DropReason,
+        Cell
+      >
+      counts = { published: { value: 0 }, delivered: { value: 0 }, inFlight: { value: 0 }, dropped }
+      this.counts.set(kind, counts)
+    }
+    return counts
+  }
+
+  runDeferred(): void {
+    for (let next = this.deferred.shift(); next !== undefined; next = this.deferred.shift()) next()
+  }
+}
+
+const LOG = createLogger({ level: 'silent', write: () => undefined, base: { thread: 'test' } })
+
+export class World {
+  readonly timers = new ManualTimers({ startMs: 1000 })
+  /** Thread by slot, as main has it. */
+  readonly owners = new Map<number, number>()
+  readonly threads: TestThread[]
+  readonly generations: number[] = []
+  readonly retries: (() => boolean)[] = []
+  refusesRoutes = false
+  rejected = 0
+  refused = 0
+  connectionsMade = 0
+  readonly #options: WorldOptions
+  readonly #links = new Map<number, Packet[]>()
+  /** Messages on ports, in order, by from and to; and shifts that threads have not heard of yet. */
+  readonly #ports = new Map<number, { readonly move: number; readonly message: PortMessage }[]>()
+  readonly #shifts: { readonly thread: number; readonly move: SlotMove }[] = []
+  #moves = 0
+  #published = 0
+
+  constructor(options: WorldOptions) {
+    this.#options = options
+    this.threads = []
+    for (let thread = 0; thread < options.threads; thread++) this.threads.push(new TestThread(this, thread, options))
+  }
+
+  thread(index: number): TestThread {
+    const thread = this.threads[index % this.threads.length]
+    assert.ok(thread !== undefined)
+    return thread
+  }
+
+  link(from: number, to: number, kind: number, bytes: Buffer): boolean {
+    const packets = this.#links.get(from * 64 + to) ?? []
+    this.#links.set(from * 64 + to, packets)
+    if (packets.length >= (this.#options.linkMax ?? Infinity) && kind !== ACTOR_RECORD.fence) {
+      this.refused++
+      return false
+    }
+    packets.push({ kind, bytes })
+    return true
+  }
+
+  dispatch(to: TestThread, source: number, kind: number, bytes: Buffer): void {
+    if (isForHome(kind)) to.router.receive(kind, source, bytes)
+    else if (isForRelay(kind)) to.relay.receive(kind, source, bytes)
+    else to.router.fence(bytes.readUInt32LE(0), source)
+  }
+
+  /** One turn of the ring from one thread to another. */
+  deliver(from: number, to: number, count = Infinity): void {
+    const packets = this.#links.get(from * 64 + to)
+    const thread = this.threads[to]
+    if (packets === undefined || thread === undefined) return
+    for (let left = Math.min(count, packets.length); left > 0; left--) {
+      const packet = packets.shift()
+      if (packet === undefined) break
+      this.dispatch(thread, from, packet.kind, packet.bytes)
+      // What a record's bytes become afterwards must not matter.
+      packet.bytes.fill(0xee)
+    }
+    thread.relay.endTurn()
+    thread.runDeferred()
+  }
+
+  /** Everything that is under way arrives, in turns. */
+  settle(): void {
+    for (let round = 0; round < 1000; round++) {
+      let work = 0
+      for (const [key, packets] of this.#links) {
+        if (packets.length === 0) continue
+        work++
+        this.deliver(key >> 6, key & 63)
+      }
+      work += this.#shifts.length
+      while (this.#shifts.length > 0) this.shiftNext(0)
+      for (const [key, messages] of this.#ports) {
+        work += messages.length
+        this.port(key >> 6, key & 63)
+      }
+      for (const attempt of this.retries.splice(0)) {
+        work++
+        if (!attempt()) this.retries.push(attempt)
+      }
+      for (const thread of this.threads) thread.runDeferred()
+      if (work === 0) return
+    }
+    assert.fail('it never settles')
+  }
+
+  run(ms: number): void {
+    this.timers.run(ms)
+    for (const thread of this.threads) thread.runDeferred()
+  }
+
+  /** Time passes, and everything arrives meanwhile. */
+  pass(ms: number, stepMs = 10): void {
+    for (let passed = 0; passed < ms; passed += stepMs) {
+      this.run(stepMs)
+      this.settle()
+    }
+  }
+
+  // ---- slots that move --------------------------------------------------------------------------------------------
+
+  get moving(): boolean {
+    return (
+      this.#shifts.length > 0 ||
+      [...this.#ports.values()].some((messages) => messages.length > 0) ||
+      this.threads.some((thread) => thread.router.moving)
+    )
+  }
+
+  moveTopic(name: string, to: number): void {
+    const slot = slotOfTopic(name)
+    const from = this.owners.get(slot) ?? 0
+    if (from === to) return
+    const sources = this.threads.map((_, index) => index)
+    const move: SlotMove = { id: ++this.#moves, from, to, slots: Uint16Array.of(slot), sources }
+    this.owners.set(slot, to)
+    this.thread(to).router.expect(move)
+    // The old owner first: it must be there when the others' fences come.
+    this.#shiftOwner(move)
+    for (const thread of sources) if (thread !== from) this.#shifts.push({ thread, move })
+  }
+
+  get shifts(): number {
+    return this.#shifts.length
+  }
+
+  /** One of the threads hears of a move. */
+  shiftNext(pick: number): void {
+    const [next] = this.#shifts.splice(pick % Math.max(1, this.#shifts.length), 1)
+    if (next === undefined) return
+    this.thread(next.thread).router.shift(next.move)
+  }
+
+  #shiftOwner(move: SlotMove): void {
+    const thread = this.thread(move.from)
+    const port = this.#ports.get(move.from * 64 + move.to) ?? []
+    this.#ports.set(move.from * 64 + move.to, port)
+    const post = (message: PortMessage): unknown => port.push({ move: move.id, message: structuredClone(message) })
+    thread.router.shift(move, post)
+    const frozen = [...move.slots].flatMap((slot) => thread.homes.freezeSlot(slot))
+    post({ kind: 'topics', frozen })
+    thread.router.emptied(move.id)
+  }
+
+  /** The new owner hears what the old one posted. */
+  port(from: number, to: number): void {
+    const thread = this.thread(to)
+    for (const { move, message } of this.#ports.get(from * 64 + to)?.splice(0) ?? []) {
+      if (message.kind === 'topics') thread.homes.thaw(message.frozen)
+      else thread.router.arrived(move, message)
+    }
+    thread.runDeferred()
+  }
+
+  ports(): number[] {
+    return [...this.#ports].filter(([, messages]) => messages.length > 0).map(([key]) => key)
+  }
+
+  links(): number[] {
+    return [...this.#links].filter(([, packets]) => packets.length > 0).map(([key]) => key)
+  }
+
+  // ---- threads that die -------------------------------------------------------------------------------------------
+
+  /** The thread is gone with everything it had; its successor reads what was left in its links. Only while nothing moves. */
+  kill(index: number): TestConnection[] {
+    assert.ok(!this.moving)
+    const dead = this.thread(index)
+    dead.homes.close()
+    dead.relay.close()
+    const lost = [...dead.connections]
+    for (const connection of lost) {
+      connection.open = false
+      connection.client.live = false
+    }
+    this.threads.forEach((thread, other) => {
+      if (other === index) return
+      thread.router.threadDown(index)
+      thread.homes.threadDown(index)
+      thread.relay.threadDown(index)
+    })
+    // What it left in its links may be read before its successor begins.
+    if (this.#options.random !== undefined && this.#options.random() < 0.5)
+      for (let to = 0; to < this.threads.length; to++) if (to !== index) this.deliver(index, to)
+    this.generations[index] = (this.generations[index] ?? 0) + 1
+    this.threads[index] = new TestThread(this, index, this.#options)
+    return lost
+  }
+
+  // ---- clients ----------------------------------------------------------------------------------------------------
+
+  connect(
+    thread: number,
+    topic: string,
+    since?: TopicSince,
+    options: { wire?: TopicWire; checks?: boolean } = {},
+  ): TestConnection {
+    const client = new Client(++this.connectionsMade, topic, options.checks)
+    client.asked = since
+    const connection = new TestConnection(client, options.wire)
+    this.thread(thread).connections.add(connection)
+    const presence = { id: client.id }
+    const outcome = this.thread(thread).relay.subscribe(connection, topic, { presence, ...(since && { since }) })
+    assert.equal(outcome, 'accepted')
+    this.thread(thread).runDeferred()
+    return connection
+  }
+
+  close(thread: number, connection: TestConnection): void {
+    connection.open = false
+    connection.client.live = false
+    this.thread(thread).connections.delete(connection)
+    this.thread(thread).relay.closed(connection)
+  }
+
+  /** The connection leaves its thread, drained; thaw it with `arrive`. */
+  leave(thread: number, connection: TestConnection): FrozenSubscription[] {
+    const frozen = structuredClone(this.thread(thread).relay.freeze(connection))
+    connection.open = false
+    this.thread(thread).connections.delete(connection)
+    return frozen
+  }
+
+  arrive(
+    thread: number,
+    client: Client,
+    frozen: readonly FrozenSubscription[],
+    wire: TopicWire = 'frame',
+  ): TestConnection {
+    const connection = new TestConnection(client, wire)
+    this.thread(thread).connections.add(connection)
+    this.thread(thread).relay.thaw(connection, frozen)
+    this.thread(thread).runDeferred()
+    return connection
+  }
+
+  publish(thread: number, topic: string, extra: object = {}): boolean {
+    const count = ++this.#published
+    const isTaken = this.thread(thread).relay.publish(topic, { publisher: thread, count, ...extra })
+    this.thread(thread).runDeferred()
+    return isTaken
+  }
+
+  // ---- what must hold ---------------------------------------------------------------------------------------------
+
+  /** The books balance on every thread, at this moment. */
+  checkBooks(): void {
+    for (const { counts } of this.threads) {
+      for (const [kind, { published, delivered, inFlight, dropped }] of counts) {
+        const lost = Object.values(dropped).reduce((sum, cell) => sum + cell.value, 0)
+        assert.equal(published.value, delivered.value + inFlight.value + lost, `the books of ${kind}`)
+        assert.ok(inFlight.value >= 0 && delivered.value >= 0 && published.value >= 0)
+      }
+    }
+  }
+
+  /** Nothing waits for anything any more. */
+  checkQuiet(): void {
+    for (const thread of this.threads) {
+      const { busy, pulls, waiting, held, apart, asks } = thread.relay.report()
+      assert.deepEqual(
+        { busy, pulls, waiting, held, apart, asks },
+        { busy: 0, pulls: 0, waiting: 0, held: 0, apart: 0, asks: 0 },
+      )
+      for (const { inFlight } of thread.counts.values()) assert.equal(inFlight.value, 0)
+      assert.equal(thread.homes.report().behind, 0)
+    }
+  }
+}
+
+/** Puts position and publisher into the payload, for clients that check. */
+export function positioned(message: unknown, position: { epoch: number; offset: number }): string {
+  const { epoch, offset } = position
+  return JSON.stringify({ ...(message as object), epoch, offset })
+}
