@@ -22,6 +22,7 @@ export interface ActorMigrationOptions {
   readonly runner: Runner
   readonly create: (kind: ActorKind, address: Address) => Activation
   readonly gone: (activation: Activation) => void
+  /** Into the mailbox, never to the handler at once: it could send to the same actor, and overtake what still waits. */
   readonly deliver: (kind: number, source: number, record: Buffer) => void
   readonly refuse: (actor: string, kind: ActorKind | undefined, message: Message, reason: DeadReason) => void
   readonly emptied: (moveId: number) => void
@@ -48,6 +49,11 @@ export class ActorMigration {
 
   constructor(options: ActorMigrationOptions) {
     this.#options = options
+  }
+
+  /** Actors that are on their way here. */
+  get awaited(): number {
+    return this.#awaited.size
   }
 
   /** Keeps a record for an actor that is on its way. */

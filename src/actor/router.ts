@@ -70,6 +70,8 @@ interface Incoming {
   /** Whose fence has not come, each with what it sent directly. */
   readonly held: Map<number, Held[]>
   heldBytes: number
+  /** The old owner has let go of the slots. Before that a thread that is no source, because it started later, waits too. */
+  begun: boolean
 }
 
 interface Outgoing {
@@ -94,6 +96,13 @@ export class Router {
   readonly #outgoing = new Map<number, Outgoing>()
   readonly #incomingMoves = new Map<number, Incoming>()
   readonly #outgoingMoves = new Map<number, Outgoing>()
+  /**
+   * Fences that were faster than main's word to this thread, their sources by move. Those for a predecessor that died
+   * stay: no more than the moves it was in.
+   */
+  readonly #early = new Map<number, Set<number>>()
+  /** Moves that ended with their new owner, each with the sources whose fences are still to come. */
+  readonly #fading = new Map<number, Set<number>>()
   #scratch = Buffer.alloc(SCRATCH_BYTES)
   #scratchTaken = false
   /** Records delivered here without a ring, forwarded to a new owner, held, rejected. */
@@ -126,6 +135,13 @@ export class Router {
   /** Whether any slot is on its way to this thread or away from it. */
   get moving(): boolean {
     return this.#incomingMoves.size + this.#outgoingMoves.size > 0
+  }
+
+  /** Bytes that wait for a fence. */
+  get heldBytes(): number {
+    let bytes = 0
+    for (const { heldBytes } of this.#incomingMoves.values()) bytes += heldBytes
+    return bytes
   }
 
   /** Sends a record whose head begins with the slot. False: overloaded. */
@@ -167,7 +183,8 @@ export class Router {
     let isOwn = this.#owners[slot] === this.#self
     if (this.#incoming.size > 0 || this.#outgoing.size > 0) {
       const incoming = this.#incoming.get(slot)
-      if (incoming?.held.has(source)) return this.#hold(incoming, kind, source, record)
+      if (incoming !== undefined && (!incoming.begun || incoming.held.has(source)))
+        return this.#hold(incoming, kind, source, record)
       const outgoing = this.#outgoing.get(slot)
       if (outgoing !== undefined) {
         if (!this.#options.stays(kind, source, record)) this.#forward(outgoing, kind, source, record)
@@ -194,7 +211,9 @@ export class Router {
     }
     incoming.heldBytes += record.length
     this.stats.held++
-    incoming.held.get(source)?.push({ kind, bytes: Buffer.from(record) })
+    const held = incoming.held.get(source)
+    if (held === undefined) incoming.held.set(source, [{ kind, bytes: Buffer.from(record) }])
+    else held.push({ kind, bytes: Buffer.from(record) })
     return true
   }
 
@@ -208,7 +227,8 @@ export class Router {
   /** First step, on the new owner. */
   expect(move: SlotMove): void {
     assert(move.to === this.#self, 'only the new owner expects a move')
-    const incoming: Incoming = { move, held: new Map(move.sources.map((source) => [source, []])), heldBytes: 0 }
+    const held = new Map<number, Held[]>(move.sources.map((source) => [source, []]))
+    const incoming: Incoming = { move, held, heldBytes: 0, begun: false }
     this.#incomingMoves.set(move.id, incoming)
     for (const slot of move.slots) this.#incoming.set(slot, incoming)
   }
@@ -229,6 +249,13 @@ export class Router {
     const outgoing: Outgoing = { move, post, open, occupied: true }
     this.#outgoingMoves.set(move.id, outgoing)
     for (const slot of move.slots) this.#outgoing.set(slot, outgoing)
+    const early = this.#early.get(move.id)
+    if (early === undefined) return
+    this.#early.delete(move.id)
+    // Behind what the caller is about to post: the new owner must know which actors to wait for before it lets go.
+    queueMicrotask(() => {
+      for (const source of early) this.fence(move.id, source)
+    })
   }
 
   /** On the old owner: everything of the slots has left. */
@@ -242,7 +269,14 @@ export class Router {
   /** On the old owner: a fence that came through the ring of its sender. */
   fence(moveId: number, source: number): void {
     const outgoing = this.#outgoingMoves.get(moveId)
-    if (outgoing === undefined || !outgoing.open.delete(source)) return
+    if (outgoing === undefined) {
+      if (this.#fades(moveId, source)) return
+      const early = this.#early.get(moveId)
+      if (early === undefined) this.#early.set(moveId, new Set([source]))
+      else early.add(source)
+      return
+    }
+    if (!outgoing.open.delete(source)) return
     outgoing.post({ kind: 'fence', source })
     this.#endIfPassed(outgoing)
   }
@@ -251,7 +285,9 @@ export class Router {
   arrived(moveId: number, message: MoveMessage): void {
     const incoming = this.#incomingMoves.get(moveId)
     if (message.kind === 'fence') {
-      if (incoming !== undefined) this.#release(incoming, message.source)
+      if (incoming === undefined) return
+      if (!incoming.begun) this.#begin(incoming)
+      this.#release(incoming, message.source)
       return
     }
     const record = Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength)
@@ -263,6 +299,8 @@ export class Router {
 
   /** A thread is gone, and whatever it had not sent or passed on with it. */
   threadDown(thread: number): void {
+    for (const moveId of [...this.#fading.keys()]) this.#fades(moveId, thread)
+    for (const [moveId, early] of this.#early) if (early.delete(thread) && early.size === 0) this.#early.delete(moveId)
     for (const outgoing of [...this.#outgoingMoves.values()]) {
       if (outgoing.move.to === thread) this.#endOutgoing(outgoing)
       else if (outgoing.open.delete(thread)) {
@@ -280,6 +318,12 @@ export class Router {
     fence.writeUInt32LE(move.id, 0)
     const attempt = (): boolean => this.#options.toThread(move.from, ACTOR_RECORD.fence, fence, HEAD_BYTES)
     if (!attempt()) this.#options.retry(attempt)
+  }
+
+  #begin(incoming: Incoming): void {
+    incoming.begun = true
+    const { sources } = incoming.move
+    for (const source of [...incoming.held.keys()]) if (!sources.includes(source)) this.#release(incoming, source)
   }
 
   #release(incoming: Incoming, source: number): void {
@@ -307,9 +351,19 @@ export class Router {
   }
 
   #endOutgoing(outgoing: Outgoing): void {
-    const { move } = outgoing
+    const { move, open } = outgoing
     this.#outgoingMoves.delete(move.id)
     for (const slot of move.slots) if (this.#outgoing.get(slot) === outgoing) this.#outgoing.delete(slot)
+    if (open.size > 0) this.#fading.set(move.id, open)
     this.#options.ended(move)
+  }
+
+  /** A source of a move that ended early sends nothing more for it. False: there is no such move. */
+  #fades(moveId: number, source: number): boolean {
+    const open = this.#fading.get(moveId)
+    if (open === undefined) return false
+    open.delete(source)
+    if (open.size === 0) this.#fading.delete(moveId)
+    return true
   }
 }

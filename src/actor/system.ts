@@ -102,7 +102,7 @@ export class ActorSystem implements ActorSender {
       runner: this.#runner,
       create: (kind, address) => this.#create(kind, address),
       gone: (activation) => this.#gone(activation),
-      deliver: (kind, source, record) => this.deliver(kind, source, record),
+      deliver: (kind, source, record) => this.#deliver(kind, source, record, false),
       refuse: (actor, kind, message, reason) => {
         this.#dead(reason, actor, kind)
         this.#replyError(message, new PolyloopError('ACTOR_UNREACHABLE', { actor }))
@@ -202,6 +202,10 @@ export class ActorSystem implements ActorSender {
 
   /** A tell or an ask to an actor of a slot that is owned here. */
   deliver(kind: number, source: number, record: Buffer): void {
+    this.#deliver(kind, source, record, true)
+  }
+
+  #deliver(kind: number, source: number, record: Buffer, now: boolean): void {
     const start = keyStart(kind, record)
     const end = keyEnd(start, record)
     let activation: Activation | ErrorCode | undefined
@@ -222,7 +226,7 @@ export class ActorSystem implements ActorSender {
       }
     }
     const message = this.#decode(kind, source, record, end)
-    if (message !== undefined) this.#accept(activation, message, true)
+    if (message !== undefined) this.#accept(activation, message, now)
   }
 
   /** As the router asks: whether the actor of this record is still here though its slot is leaving, and has it now. */
