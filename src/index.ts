@@ -2,6 +2,7 @@
 export type { ActorRef } from './actor/actor-ref.ts'
 export type { ActorContext } from './actor/context.ts'
 export { type ActorDefinition, defineActor, Refusal } from './actor/definition.ts'
+export { defineSession, type Session, type SessionDefinition } from './actor/session.ts'
 export type { SubscribeOptions, TopicEvent } from './actor/topic-connection.ts'
 export { defineTopic, type TopicDefinition } from './actor/topic-definition.ts'
 export type { Presence, SubscribeOutcome } from './actor/topic-relay.ts'

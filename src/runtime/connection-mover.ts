@@ -9,7 +9,6 @@
 //      │ ◀─────────────── took, port ────── │
 import type { MessagePort } from 'node:worker_threads'
 import type { Router } from '../actor/router.ts'
-import type { FrozenSubscription } from '../actor/topic-frozen.ts'
 import type { Connection } from '../net/connection.ts'
 import type { EventLoop } from '../net/event-loop.ts'
 import type { FrozenConnection } from '../net/frozen-connection.ts'
@@ -19,7 +18,7 @@ import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import type { Cell, HistogramCell } from '../observe/metrics.ts'
 import { slotOf } from '../placement/slots.ts'
 import type { ConnectionPost } from './connection-post.ts'
-import type { ArrivingConnection, ConnectionMoveMessage } from './move-message.ts'
+import type { ArrivingConnection, ConnectionMoveMessage, Luggage } from './move-message.ts'
 
 /** Connections on their way to one shard at a time: what arrives at once waits for each other. */
 const BATCH_MAX = 32
@@ -38,9 +37,9 @@ export interface ConnectionMoverOptions {
   readonly portTo: (thread: number) => MessagePort | undefined
   readonly toThread: (thread: number, kind: number, head: Uint8Array, headBytes: number) => boolean
   readonly thaw: (frozen: FrozenConnection, handle: TcpHandle) => Connection | undefined
-  /** Topics of a connection: what travels with it, and how it is taken up again. */
-  readonly freezeSubscriptions: (connection: Connection) => readonly FrozenSubscription[]
-  readonly thawSubscriptions: (connection: Connection, frozen: readonly FrozenSubscription[]) => void
+  /** What travels with a connection, and how it is taken up again. */
+  readonly pack: (connection: Connection) => Luggage
+  readonly unpack: (connection: Connection, luggage: Luggage) => void
   readonly onMoved: (id: number, to: number) => void
   readonly moved: Cell
   readonly failed: Cell
@@ -203,15 +202,15 @@ export class ConnectionMover {
     const port = batch && this.#options.portTo(batch.to)
     if (batch === undefined || port === undefined) return
     const { id, session } = connection
-    const subscriptions = this.#options.freezeSubscriptions(connection)
+    const luggage = this.#options.pack(connection)
     const frozen = connection.freeze()
     if (frozen === undefined) {
-      this.#options.thawSubscriptions(connection, subscriptions)
+      this.#options.unpack(connection, luggage)
       this.#wontMove(number, id)
       return
     }
     try {
-      const arriving: ArrivingConnection = { ...frozen, subscriptions }
+      const arriving: ArrivingConnection = { ...frozen, luggage }
       port.postMessage({ kind: 'connection', arriving } satisfies ConnectionMoveMessage, [
         frozen.handle as unknown as MessagePort,
       ])
@@ -222,7 +221,7 @@ export class ConnectionMover {
       this.#stuck.add(id)
       this.#options.log.error({ connection: id, ...errorFields(error) })
       const again = this.#options.thaw(frozen.frozen, frozen.handle)
-      if (again !== undefined) this.#options.thawSubscriptions(again, subscriptions)
+      if (again !== undefined) this.#options.unpack(again, luggage)
       this.#wontMove(number, id)
     }
   }
@@ -251,12 +250,12 @@ export class ConnectionMover {
     this.#busy.delete(batch.to)
   }
 
-  #take(from: number, { frozen, handle, subscriptions }: ArrivingConnection): void {
+  #take(from: number, { frozen, handle, luggage }: ArrivingConnection): void {
     const { loop, post, pause, portTo } = this.#options
     const connection = this.#options.thaw(frozen, handle)
     pause.observe((loop.readClock() - frozen.frozenMs) / 1000)
     if (connection !== undefined) {
-      this.#options.thawSubscriptions(connection, subscriptions)
+      this.#options.unpack(connection, luggage)
       post.tellOwner(connection.id, slotOf(connection.session))
     }
     post.release(frozen.id)

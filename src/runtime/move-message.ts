@@ -6,6 +6,7 @@ import type { FrozenSubscription, FrozenTopic } from '../actor/topic-frozen.ts'
 import type { ActorMoveMessage } from '../actor/transfer.ts'
 import type { FrozenConnection } from '../net/frozen-connection.ts'
 import type { TcpHandle } from '../net/handoff.ts'
+import type { AttachedSession } from './session-book.ts'
 
 /** From the old owner of slots to the new one, about one move. */
 export type SlotMoveMessage = (MoveMessage | ActorMoveMessage | TopicMoveMessage | ElsewhereMessage) & {
@@ -35,7 +36,13 @@ export type ConnectionMoveMessage =
 export interface ArrivingConnection {
   readonly frozen: FrozenConnection
   readonly handle: TcpHandle
+  readonly luggage: Luggage
+}
+
+/** What a connection takes along beside what is its own. */
+export interface Luggage {
   readonly subscriptions: readonly FrozenSubscription[]
+  readonly sessions: readonly AttachedSession[]
 }
 
 export type ShardMessage = SlotMoveMessage | ConnectionMoveMessage

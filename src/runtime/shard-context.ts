@@ -10,6 +10,7 @@ import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
 import type { ServiceContext } from '../services/service.ts'
 import type { ConnectionPost } from './connection-post.ts'
+import type { SessionBook } from './session-book.ts'
 import type { ShardTopics } from './shard-topics.ts'
 
 export interface ShardContextOptions {
@@ -21,13 +22,14 @@ export interface ShardContextOptions {
   readonly post: ConnectionPost
   readonly system: ActorSystem
   readonly topics: ShardTopics
+  readonly sessions: SessionBook
   readonly services: ActorServices
   /** What an asynchronous callback without a connection rejects with is logged. */
   readonly watch: (result: unknown) => void
 }
 
 export function serviceContextOf(options: ShardContextOptions, name: string, config: unknown): ServiceContext<unknown> {
-  const { shard, log, metrics, clock, loop, post, system, topics, services, watch } = options
+  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, watch } = options
   return {
     config,
     shard,
@@ -41,6 +43,7 @@ export function serviceContextOf(options: ShardContextOptions, name: string, con
     send: services.send,
     close: services.close,
     offload: services.offload,
+    attach: (connection, definition, id) => sessions.attach(connection, definition.kind, id),
     actor: (definition, id) => refTo(system, definition, id),
     publish: services.publish,
     subscribe: (connection, topic, subscribing) => topics.subscribe(connection, topic, subscribing),

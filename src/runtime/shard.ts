@@ -6,7 +6,7 @@ import type { SlotMove } from '../actor/router.ts'
 import type { ToThread } from '../actor/topic-homes.ts'
 import { AssertionError } from '../lib/assert.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { SEATS_MAX, seatOfThread, shardOfSeat, THREAD, threadOfSeat } from '../lib/thread.ts'
+import { SEATS_MAX, seatOfThread, shardOfSeat, threadOfSeat } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import { EventLoop } from '../net/event-loop.ts'
 import type { Handover } from '../net/handover.ts'
@@ -27,10 +27,12 @@ import { ConnectionMover, type MoveProgress } from './connection-mover.ts'
 import { ConnectionPost } from './connection-post.ts'
 import { controlOf, type Remote } from './control.ts'
 import { DatagramReply } from './datagram-reply.ts'
+import { EndReport } from './end-report.ts'
 import { Intake } from './intake.ts'
 import { limitsOf } from './limits.ts'
 import type { ShardMessage, SlotMoveMessage } from './move-message.ts'
 import { captureProfile } from './profile.ts'
+import { SessionBook } from './session-book.ts'
 import { serviceContextOf } from './shard-context.ts'
 import { ShardTopics } from './shard-topics.ts'
 import { BEAT_MS, ThreadBase } from './thread-base.ts'
@@ -54,6 +56,7 @@ interface Started {
   readonly topics: ShardTopics
   readonly post: ConnectionPost
   readonly mover: ConnectionMover
+  readonly sessions: SessionBook
   readonly services: ActorServices
 }
 
@@ -67,7 +70,7 @@ export class Shard implements ShardControl {
   readonly #intake: Intake
   readonly #handlers: ServiceHandlers[] = []
   readonly #datagrams: DatagramReply
-  readonly #endHead = Buffer.alloc(10)
+  readonly #ends: EndReport | undefined
   /** Ways to the shards that something moves to or from. */
   readonly #peers = new Map<number, MessagePort>()
   readonly #moves = new Map<number, SlotMove>()
@@ -94,6 +97,7 @@ export class Shard implements ShardControl {
     const handlerErrors = log.limited('services.handler_failed', ERRORS_LOGGED_PER_SECOND)
     const rows = Array.from({ length: SEATS_MAX }, (_, seat) => table.row(threadOfSeat(seat)))
     const reportsEnds = tracksEnds(data.config.net.maxConnectionsPerAddress, data.listeners)
+    this.#ends = reportsEnds ? new EndReport(this.#base.mesh) : undefined
     this.#loop = new EventLoop({
       clock,
       wheel,
@@ -106,7 +110,7 @@ export class Shard implements ShardControl {
         turns.observe(seconds)
       },
       onHandlerError: (connection, error) => handlerErrors.error({ connection: connection.id, ...errorFields(error) }),
-      onEnded: reportsEnds ? (id) => this.#tellEnded(id) : undefined,
+      onEnded: reportsEnds ? (id) => this.#ends?.ended(id) : undefined,
       onRemoved: (connection) => this.#onRemoved(connection),
       onMoved: {
         send: (connection, payload, isBinary) => this.#started?.post.send(refOf(connection), payload, isBinary),
@@ -132,6 +136,7 @@ export class Shard implements ShardControl {
       post: started.post,
       system: started.actors.system,
       topics: started.topics,
+      sessions: started.sessions,
       services: started.services,
       watch: (result: unknown) => this.#watch(result),
     }
@@ -207,6 +212,7 @@ export class Shard implements ShardControl {
       router: actors.router,
       toThread,
     })
+    const sessions = new SessionBook(post, actors.system)
     const migrations = metrics.counter(FAMILIES.migrations)
     const mover = new ConnectionMover({
       self: data.thread,
@@ -216,16 +222,19 @@ export class Shard implements ShardControl {
       portTo: (thread) => this.#peers.get(thread),
       toThread,
       thaw: (frozen, handle) => this.#intake.thaw(frozen, handle),
-      freezeSubscriptions: (connection) => topics.freeze(connection),
-      thawSubscriptions: (connection, frozen) => topics.thaw(connection, frozen),
-      onMoved: (id, to) => this.#tellMoved(id, to),
+      pack: (connection) => ({ subscriptions: topics.freeze(connection), sessions: sessions.freeze(connection) }),
+      unpack: (connection, luggage) => {
+        sessions.thaw(connection, luggage.sessions)
+        topics.thaw(connection, luggage.subscriptions)
+      },
+      onMoved: (id, to) => this.#ends?.moved(id, to),
       moved: migrations.cell({ result: 'ok' }),
       failed: migrations.cell({ result: 'failed' }),
       lingered: migrations.cell({ result: 'lingered' }),
       pause: metrics.histogram(FAMILIES.migrationPause).cell({}),
       log: log.limited('runtime.connection_stays', ERRORS_LOGGED_PER_SECOND),
     })
-    return { actors, topics, post, mover, services }
+    return { actors, topics, post, mover, sessions, services }
   }
 
   acceptFrom(port: MessagePort): void {
@@ -398,19 +407,8 @@ export class Shard implements ShardControl {
 
   #onRemoved(connection: Connection): void {
     this.#started?.topics.closed(connection)
+    this.#started?.sessions.closed(connection)
     this.#started?.post.ended(connection.id, connection.session)
-  }
-
-  #tellEnded(id: number): void {
-    this.#endHead.writeDoubleLE(id, 0)
-    this.#base.mesh.send(THREAD.acceptor, 'control', RECORD.ended, this.#endHead, 8)
-  }
-
-  #tellMoved(id: number, to: number): void {
-    if (!tracksEnds(this.#data.config.net.maxConnectionsPerAddress, this.#data.listeners)) return
-    this.#endHead.writeDoubleLE(id, 0)
-    this.#endHead.writeUInt16LE(seatOfThread(to), 8)
-    this.#base.mesh.send(THREAD.acceptor, 'control', RECORD.moved, this.#endHead, 10)
   }
 
   // ---- what comes in ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
+import type { SessionDefinition } from '../actor/session.ts'
 import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
 import type { Presence, SubscribeOutcome } from '../actor/topic-relay.ts'
 import type { ConfigOf, OptionRows } from '../config/option.ts'
@@ -52,6 +53,11 @@ export interface ServiceContext<Config> {
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
   /** A reference to an actor, wherever it lives; nothing is sent yet. */
   actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H>
+  /**
+   * The connection belongs to a session from now on: it gets what the session sends, and the session hears when it ends.
+   * False: it has ended, belongs to eight sessions already, or the way there is full.
+   */
+  attach<State>(connection: Connection<never>, definition: SessionDefinition<State>, id: string): boolean
   /** Publishes to the topic `kind.id`. False: refused, the way there is full. */
   publish(topic: string, message: unknown): boolean
   /** The connection gets the topic's messages from now on, or from `since` on as far as they are kept. */

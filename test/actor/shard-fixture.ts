@@ -83,8 +83,8 @@ export class FixtureShard {
       services: {
         clock: shards.timers.clock,
         log: createLogger({ level: 'silent', write: () => {}, base: { thread: `fixture-${thread}` } }),
-        send: () => false,
-        close: () => false,
+        send: ({ id }, payload) => shards.sent.push(`${id} ${payload}`) > 0,
+        close: ({ id }, code, reason) => shards.closed.push(`${id} ${code} ${reason}`) > 0,
         publish: () => false,
         offload: () => Promise.reject(new Error('no pool here')),
       },
@@ -106,6 +106,9 @@ export class FixtureShard {
 
 export class FixtureShards {
   readonly timers = new ManualTimers()
+  /** What actors sent to connections, as `id payload`, and how they closed them. */
+  readonly sent: string[] = []
+  readonly closed: string[] = []
   readonly owners = new Uint16Array(SLOTS)
   readonly definitions: readonly ActorDefinition[]
   readonly limits: Partial<SystemLimits>
