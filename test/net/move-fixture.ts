@@ -55,8 +55,8 @@ export class MoveFixture implements AsyncDisposable {
     })
   }
 
-  /** A client socket and the connection at its other end, in the first loop. */
-  async pair<State>(options: { session?: string } = {}): Promise<{ client: Socket; connection: Connection<State> }> {
+  /** A client socket and the handle at its other end. */
+  async accept(): Promise<{ client: Socket; handle: TcpHandle }> {
     if (!this.#server.listening) {
       this.#server.listen(0, '127.0.0.1')
       await once(this.#server, 'listening')
@@ -75,10 +75,16 @@ export class MoveFixture implements AsyncDisposable {
     this.#clients.push(client)
     await once(client, 'connect')
     await until('accepted', () => this.#accepted.length > 0)
+    return { client, handle: this.#accepted.shift() as TcpHandle }
+  }
+
+  /** A client socket and the connection at its other end, in the first loop. */
+  async pair<State>(options: { session?: string } = {}): Promise<{ client: Socket; connection: Connection<State> }> {
+    const { client, handle } = await this.accept()
     const id = ++this.#count
     const remote = { address: '127.0.0.1', port: client.localPort ?? 0 }
     const identity = { id, serial: id, remote, session: options.session ?? 'test', service: 0 }
-    const socket = this.loops[0].adopt(this.#accepted.shift() as TcpHandle)
+    const socket = this.loops[0].adopt(handle)
     const connection = this.loops[0].add(socket, identity, this.framing())
     return { client, connection: connection as Connection<State> }
   }

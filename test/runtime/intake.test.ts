@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Connection } from '../../src/net/connection.ts'
 import type { ListenerSpec } from '../../src/net/listener-spec.ts'
 import { OPCODE } from '../../src/net/websocket/frame.ts'
 import { closedColumn, figureOf, openConnections, serviceColumn } from '../../src/observe/figure.ts'
@@ -13,6 +14,18 @@ import { decodeServerFrames } from '../net/websocket/server-frame.ts'
 
 const TCP = { data: () => {}, thaw: () => {} }
 const WS = { message: () => {}, thaw: () => {} }
+
+const REQUEST = [
+  'GET /chat HTTP/1.1',
+  'Host: localhost',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Sec-WebSocket-Extensions: permessage-deflate',
+  '',
+  '',
+].join('\r\n')
 
 const LISTENER: ListenerSpec = {
   index: 0,
@@ -72,6 +85,46 @@ test('intake: a WebSocket goes on with the limits of its service and what it had
   await until('a close frame', () => received.length > 0)
   assert.deepEqual(decodeServerFrames(received)[0]?.payload, closePayload(1009, 'message too large'))
 })
+
+for (const head of ['', 'GET /chat HTTP/1.1\r\nHo']) {
+  test(`intake: a WebSocket that came through HTTP moves on${head === '' ? '' : ', with a head in two parts'}`, async () => {
+    const fixture = new MoveFixture({ ws: WS })
+    await using _ = fixture
+    const listener = { ...LISTENER, transport: 'ws', permessageDeflate: true } as const
+    const log = createLogger({ level: 'silent', write: () => {}, base: { thread: 'shard' } })
+    const handlers: ServiceHandlers[] = [
+      { ws: { message: (connection, payload) => void connection.send(payload, false), thaw: () => {} } },
+    ]
+    const [here, there] = fixture.loops.map((loop) => new Intake({ loop, listeners: [listener], handlers, log }))
+    assert.ok(here !== undefined && there !== undefined)
+    const { client, handle } = await fixture.accept()
+    let received: Buffer = Buffer.alloc(0)
+    client.on('data', (data: Buffer) => {
+      received = Buffer.concat([received, data])
+    })
+    const identity = { id: 1, serial: 1, address: '127.0.0.1', port: client.localPort ?? 0, session: 'alice' }
+    const handover = { sequence: 1, listener: 0, acceptedMs: 0, head: Buffer.from(head), handle, socket: undefined }
+    here.take({ ...handover, ...identity })
+    client.write(REQUEST.slice(head.length))
+    // Behind the request, before the answer: an impatient client.
+    client.write(encodeClientFrame({ opcode: OPCODE.text, payload: 'early' }).subarray(0, 5))
+    await until('it is upgraded', () => received.includes('\r\n\r\n') && fixture.loops[0].size === 1)
+    const frames = (): Buffer => received.subarray(received.indexOf('\r\n\r\n') + 4)
+    const connection = fixture.loops[0].get(1)
+    assert.ok(connection?.movable === true)
+    const posted = await fixture.send(connection as Connection<never>)
+    assert.ok(posted !== undefined)
+    there.thaw(posted.frozen, posted.handle)
+    client.write(encodeClientFrame({ opcode: OPCODE.text, payload: 'early' }).subarray(5))
+    await until('echo', () => frames().length > 0)
+    assert.deepEqual(decodeServerFrames(frames())[0]?.payload.toString(), 'early')
+    client.end()
+    await until('gone', () => fixture.size === 0)
+    const [first, second] = [fixture.table.row(8), fixture.table.row(9)]
+    assert.deepEqual([openConnections(first, 0), openConnections(second, 0)], [0, 0])
+    assert.equal(figureOf(second, closedColumn('client')), 1)
+  })
+}
 
 for (const [what, speaks, handlers] of [
   ['of a service that does not run here', { tcp: TCP }, []],
