@@ -26,6 +26,8 @@ import type { TimerWheel } from '../timer/wheel.ts'
 
 /** What one move may make its new owner hold. */
 const HELD_BYTES_MAX = 32 * 1024 * 1024
+/** Mailboxes are counted at most so often: it means a look at every actor. */
+const DEPTHS_MS = 100
 /** How soon a fence that found its ring full is tried again. */
 const FENCE_RETRY_MS = 5
 
@@ -54,6 +56,8 @@ export class ActorThread {
   readonly #options: ActorThreadOptions
   readonly #kinds: ReadonlyMap<string, ActorKind>
   readonly #dead: Readonly<Record<DeadReason, Cell>>
+  readonly #depths = new Map<string, number>()
+  #depthsMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ActorThreadOptions) {
     const { self, mesh, wheel, config, metrics, definitions } = options
@@ -61,7 +65,7 @@ export class ActorThread {
     const table = new SlotTable(options.slots)
     const letters = metrics.counter(FAMILIES.actorDeadLetters)
     this.#dead = recordOf(DEAD_REASONS, (reason) => letters.cell({ reason }))
-    this.#kinds = createKinds(definitions, config, metrics)
+    this.#kinds = createKinds(definitions, config, metrics, (kind) => this.#depthOf(kind))
     this.router = new Router({
       self,
       owners: (slot) => threadOfSeat(table.shardOf(slot)),
@@ -138,18 +142,29 @@ export class ActorThread {
     return true
   }
 
+  /** Of the fullest mailbox of a kind. All kinds are looked at together, once per collection. */
+  #depthOf(kind: string): number {
+    const nowMs = this.#options.clock.nowMs()
+    if (nowMs - this.#depthsMs > DEPTHS_MS) {
+      this.#depthsMs = nowMs
+      this.#depths.clear()
+      for (const { address, depth } of this.system.activations()) {
+        if (depth > (this.#depths.get(address.kind) ?? 0)) this.#depths.set(address.kind, depth)
+      }
+    }
+    return this.#depths.get(kind) ?? 0
+  }
+
   report(): ActorsReport {
-    const depths = new Map<string, number>()
     const deep: { actor: string; shard: number; mailbox_depth: number }[] = []
     for (const { address, depth } of this.system.activations()) {
       if (depth === 0) continue
-      depths.set(address.kind, Math.max(depth, depths.get(address.kind) ?? 0))
       deep.push({ actor: `${address.kind}/${address.id}`, shard: this.#options.shard, mailbox_depth: depth })
     }
     const kinds = [...this.#kinds.values()].map((kind) => ({
       kind: kind.name,
       active: kind.active,
-      mailbox_depth: depths.get(kind.name) ?? 0,
+      mailbox_depth: this.#depthOf(kind.name),
       messages: recordOf(MESSAGE_RESULTS, (result) => kind.messages[result].value),
       handlers: [...kind.handlers.values()]
         .filter(({ calls }) => calls > 0)
@@ -178,10 +193,12 @@ function createKinds(
   definitions: readonly ActorDefinition[],
   config: CoreConfig,
   metrics: ThreadMetrics,
+  depthOf: (kind: string) => number,
 ): ReadonlyMap<string, ActorKind> {
   const names = definitions.map(({ kind }) => kind)
   const messages = metrics.counter(ofKinds(FAMILIES.actorMessages, names))
   const active = metrics.gauge(ofKinds(FAMILIES.actorActive, names))
+  const depth = metrics.gauge(ofKinds(FAMILIES.actorMailboxDepth, names))
   const kinds = new Map<string, ActorKind>()
   for (const definition of definitions) {
     const { kind } = definition
@@ -189,6 +206,7 @@ function createKinds(
     const created = createKind(definition, config.actor.idleAfter, cells)
     kinds.set(kind, created)
     active.read({ kind }, () => created.active)
+    depth.read({ kind }, () => depthOf(kind))
   }
   return kinds
 }

@@ -21,6 +21,7 @@ const counter = defineActor({
       throw new Refusal('not today', { day: 'monday' })
     },
     echo: (_state, value: unknown) => value,
+    swell: (_state, bytes: number) => Buffer.alloc(bytes),
     remind: (_state, amount: number, context) => context.after('soon', 100, 'add', amount),
     stop: (_state, _none: undefined, context) => context.stop(),
     where: (_state, _none: undefined, context) => `${context.kind}/${context.id}`,
@@ -315,3 +316,76 @@ test('crash: its actors begin anew, asks end by their deadline, moves to and fro
   await shards.run()
   assert.equal(await again, 3)
 })
+
+test('limit: a message larger than a ring takes is refused, both ways', async () => {
+  const shards = create()
+  const far = shards.threads.find((thread) => thread !== shards.owners[slotOf('counter/big')]) as number
+  const ref = shards.ref(far, counter, 'big')
+  await assert.rejects(
+    answerOf(shards, ref.ask('echo', Buffer.alloc(65 * 1024))),
+    codeIs('MESSAGE_TOO_LARGE', { max: 65_536 }),
+  )
+  assert.throws(() => ref.tell('echo', Buffer.alloc(65 * 1024)), codeIs('MESSAGE_TOO_LARGE'))
+  await assert.rejects(answerOf(shards, ref.ask('swell', 65 * 1024)), codeIs('MESSAGE_TOO_LARGE', { max: 65_536 }))
+  assert.equal((await answerOf(shards, ref.ask('swell', 60 * 1024))).length, 60 * 1024)
+})
+
+test('limit: asks that wait are counted, and one too many fails', async () => {
+  const shards = create({ asksMax: 3 })
+  const asked = Array.from({ length: 4 }, () => shards.ref(8, counter, 'n').ask('get'))
+  await assert.rejects(asked[3] as Promise<number>, codeIs('ASKS_TOO_MANY', { max: 3 }))
+  await shards.run()
+  assert.deepEqual(await Promise.all(asked.slice(0, 3)), [0, 0, 0])
+})
+
+test('limit: a ring that is full refuses at once', async () => {
+  const shards = create()
+  shards.queueMax = 2
+  const far = shards.threads.find((thread) => thread !== shards.owners[slotOf('counter/f')]) as number
+  const ref = shards.ref(far, counter, 'f')
+  assert.deepEqual([ref.tell('add', 1), ref.tell('add', 1), ref.tell('add', 1)], [true, true, false])
+  await assert.rejects(ref.ask('get'), codeIs('RING_FULL', { actor: 'counter/f', method: 'get' }))
+  await shards.run()
+  assert.equal(await answerOf(shards, ref.ask('get')), 2)
+})
+
+test('heap: a shard that is full takes no new actors, keeps the old ones, and lets idle ones go', async () => {
+  const shards = create()
+  const owner = shards.owners[slotOf('counter/h')] as number
+  assert.equal(await answerOf(shards, shards.ref(8, counter, 'h').ask('add', 4)), 4)
+  const { system } = shards.shard(owner)
+  system.refusing = true
+  assert.equal(await answerOf(shards, shards.ref(8, counter, 'h').ask('get')), 4)
+  const other = Array.from({ length: 100 }, (_, index) => `h${index}`).find(
+    (id) => shards.owners[slotOf(`counter/${id}`)] === owner,
+  ) as string
+  for (const thread of shards.threads) {
+    const asked = shards.ref(thread, counter, other).ask('get')
+    await assert.rejects(answerOf(shards, asked), codeIs('HEAP_FULL', { actor: `counter/${other}` }))
+  }
+  assert.equal(system.passivateIdle(), 1)
+  assert.equal(system.size, 0)
+  system.refusing = false
+  assert.equal(await answerOf(shards, shards.ref(8, counter, 'h').ask('get')), 0)
+})
+
+test('close: asks that wait end with the thread', async () => {
+  const shards = create()
+  const far = shards.threads.find((thread) => thread !== shards.owners[slotOf('counter/x')]) as number
+  const asked = shards.ref(far, counter, 'x').ask('get')
+  shards.shard(far).system.close()
+  await assert.rejects(asked, codeIs('RUNTIME_CLOSED', { actor: 'counter/x', method: 'get' }))
+})
+
+test('definition: what cannot be an actor is a TypeError', () => {
+  const create = (): number => 0
+  for (const kind of ['', 'A', 'a/b', '-a', 'x'.repeat(64)])
+    assert.throws(() => defineActor({ kind, create, on: {} }), TypeError)
+  assert.throws(() => defineActor({ kind: 'a', create, on: { x: 1 as never } }), /not a function/)
+  assert.throws(() => defineActor({ kind: 'a', create, on: {}, idleAfter: 'soon' }), /no duration/)
+  assert.throws(refOfNothing, codeIs('VALUE_INVALID'))
+})
+
+function refOfNothing(): void {
+  create().ref(8, counter, '')
+}
