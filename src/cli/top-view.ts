@@ -98,16 +98,17 @@ function heapShare({ heap_used_bytes, heap_limit_bytes }: ShardReport): number {
   return heap_limit_bytes === 0 ? 0 : heap_used_bytes / heap_limit_bytes
 }
 
-function totalsLine({ shards }: RuntimeReport): string {
-  const sum = (figureOf: (shard: ShardReport) => number): string =>
-    countText(shards.reduce((total, shard) => total + figureOf(shard), 0))
+// Rates by service: those of shards lack what retired ones did in their last second.
+function totalsLine({ shards, services }: RuntimeReport): string {
+  const sum = <T>(rows: readonly T[], figureOf: (row: T) => number): string =>
+    countText(rows.reduce((total, row) => total + figureOf(row), 0))
   const count = new Set(shards.map(({ id }) => id)).size
   return [
     `${count} ${count === 1 ? 'shard' : 'shards'}`,
-    `${sum((shard) => shard.connections)} connections`,
-    `in ${sum((shard) => shard.messages_in_per_second)}/s`,
-    `out ${sum((shard) => shard.messages_out_per_second)}/s`,
-    `${sum((shard) => shard.actors)} actors`,
+    `${sum(shards, (shard) => shard.connections)} connections`,
+    `in ${sum(services, (service) => service.messages_in_per_second)}/s`,
+    `out ${sum(services, (service) => service.messages_out_per_second)}/s`,
+    `${sum(shards, (shard) => shard.actors)} actors`,
   ].join('  ')
 }
 

@@ -1,6 +1,6 @@
 // Reads the figure table into reports. Needs no answer from any thread, so it works while they hang.
 import type { Clock } from '../lib/clock.ts'
-import { seatOfThread, shardOfSeat, THREAD, THREADS_MAX, threadLabel, threadOfSeat } from '../lib/thread.ts'
+import { otherSeat, seatOfThread, shardOfSeat, THREAD, THREADS_MAX, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import {
   FIGURE,
   type FigureTable,
@@ -111,12 +111,19 @@ export class Status {
   }
 
   #shard(seat: number): ShardReport {
+    const { table } = this.#options
     const thread = threadOfSeat(seat)
-    const row = this.#options.table.row(thread)
+    const row = table.row(thread)
+    const report = this.#thread(thread)
+    // What a predecessor did in the second of its retirement: else a reload would show as a dip that was none.
+    const other = threadOfSeat(otherSeat(seat))
+    const isRetired = table.state(other) === 'absent'
     return {
       id: shardOfSeat(seat),
       seat,
-      ...this.#thread(thread),
+      ...report,
+      messages_in_per_second: report.messages_in_per_second + (isRetired ? this.#messageRate(other, 0) : 0),
+      messages_out_per_second: report.messages_out_per_second + (isRetired ? this.#messageRate(other, 1) : 0),
       actors: figureOf(row, FIGURE.actors),
       mailbox_depth: figureOf(row, FIGURE.mailboxDepth),
       turn_p99_seconds: figureOf(row, FIGURE.turnP99Seconds),
@@ -145,8 +152,8 @@ export class Status {
       unsent_bytes: figureOf(row, FIGURE.unsentBytes),
       messages_in: messagesOf(row, services.length, 'messagesIn'),
       messages_out: messagesOf(row, services.length, 'messagesOut'),
-      messages_in_per_second: this.#rate(({ messages }) => messages[2 * thread]),
-      messages_out_per_second: this.#rate(({ messages }) => messages[2 * thread + 1]),
+      messages_in_per_second: this.#messageRate(thread, 0),
+      messages_out_per_second: this.#messageRate(thread, 1),
       ring_records_in: figureOf(row, FIGURE.ringRecordsIn),
       ring_records_out: figureOf(row, FIGURE.ringRecordsOut),
       ring_full: figureOf(row, FIGURE.ringFull),
@@ -175,6 +182,10 @@ export class Status {
       handoffs_failed: totals?.handoffsFailed ?? 0,
       handoffs_rerouted: totals?.handoffsRerouted ?? 0,
     }
+  }
+
+  #messageRate(thread: number, direction: 0 | 1): number {
+    return this.#rate(({ messages }) => messages[2 * thread + direction])
   }
 
   #rate(totalOf: (sample: Sample) => number | undefined): number {

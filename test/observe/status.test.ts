@@ -163,6 +163,25 @@ test('status: during a reload a shard has two seats in the report and one line i
   assert.deepEqual([status.health().status, status.health().shards[0]?.state], ['degraded', 'starting'])
 })
 
+test('status: the rate of a shard has what its predecessor did before it was retired', () => {
+  const { table, clock, status } = subject()
+  for (const seat of [0, 64]) table.begin(threadOfSeat(seat))
+  clock.advance(1000)
+  status.sample()
+  add(table.row(threadOfSeat(0)), serviceColumn(0, 'messagesIn'), 60)
+  add(table.row(threadOfSeat(64)), serviceColumn(0, 'messagesIn'), 40)
+  clock.advance(1000)
+  status.sample()
+  const ratesOf = (): number[] => status.runtime().shards.map((shard) => shard.messages_in_per_second)
+  assert.deepEqual(ratesOf(), [60, 40])
+  table.settle(threadOfSeat(0))
+  table.setState(threadOfSeat(0), 'absent')
+  assert.deepEqual(ratesOf(), [100])
+  clock.advance(1000)
+  status.sample()
+  assert.deepEqual(ratesOf(), [0])
+})
+
 test('status: the migration is what its provider says, and idle without one', () => {
   const { table, clock, status } = subject()
   assert.deepEqual([status.runtime().migration.state, status.runtime().migration.kind], ['idle', null])

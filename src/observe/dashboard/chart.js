@@ -26,12 +26,19 @@ export class History {
     }
   }
 
-  /** What another history knows of the time before this one. */
-  prepend(earlier) {
+  /** Takes in another history: its past, and where both know a moment, what `together` makes of the two values. */
+  absorb(other, together) {
     const first = this.#times[0] ?? Number.POSITIVE_INFINITY
-    const count = earlier.#times.filter((seconds) => seconds < first).length
-    this.#times.unshift(...earlier.#times.slice(0, count))
-    for (const [index, column] of this.#columns.entries()) column.unshift(...earlier.#columns[index].slice(0, count))
+    const count = other.#times.filter((seconds) => seconds < first).length
+    for (const [index, seconds] of this.#times.entries()) {
+      const found = other.#times.indexOf(seconds)
+      if (found === -1) continue
+      for (const [at, column] of this.#columns.entries()) {
+        column[index] = together[at](column[index] ?? 0, other.#columns[at][found] ?? 0)
+      }
+    }
+    this.#times.unshift(...other.#times.slice(0, count))
+    for (const [at, column] of this.#columns.entries()) column.unshift(...other.#columns[at].slice(0, count))
   }
 
   /** The largest value of a column in the last two minutes. */

@@ -52,7 +52,7 @@ function show(report) {
   document.body.className = ''
   showHead(report)
   showMove(report.migration, report.time_ms)
-  totals.show(report.shards, seconds)
+  totals.show(report, seconds)
   lanes.show(report.shards, seconds)
   showServices(report)
   showThreads(report.threads)
@@ -128,7 +128,7 @@ function showServices({ services, listeners }) {
       countText(service.handoffs_failed + service.handoffs_rerouted),
     ]
   })
-  fill(at('services'), ['Service', 'Listens on', 'Connections', 'New/s', 'In/s', 'Out/s', 'Handovers failed'], rows)
+  fill(at('services'), ['Service', 'Listens on', 'Connections', 'New/s', 'In/s', 'Out/s', 'Failed handovers'], rows)
 }
 
 function showThreads(threads) {

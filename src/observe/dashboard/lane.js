@@ -16,6 +16,9 @@ const HEADS = [
   ['mailbox', 'Mailbox'],
 ]
 const COLUMN = { in: 0, out: 1, busy: 2, turn: 3 }
+const sum = (a, b) => a + b
+/** What two seats of one shard are together, by column. */
+const TOGETHER = [sum, sum, Math.max, Math.max]
 const BUSY = 0.6
 const FULL = 0.85
 const HEAP_FULL = 0.85
@@ -64,7 +67,7 @@ export class Lanes {
     lane.close()
     this.#lanes.delete(lane.seat)
     const successor = [...this.#lanes.values()].find(({ id }) => id === lane.id)
-    successor?.history.prepend(lane.history)
+    successor?.history.absorb(lane.history, TOGETHER)
   }
 }
 

@@ -3,7 +3,7 @@ import { Chart, History, roundUp } from './chart.js'
 import { element, setText } from './element.js'
 import { countText, secondsText, shareText, shortCountText } from './text.js'
 
-const sum = (shards, figure) => shards.reduce((total, shard) => total + shard[figure], 0)
+const sum = (rows, figure) => rows.reduce((total, row) => total + row[figure], 0)
 const most = (shards, figure) => shards.reduce((top, shard) => Math.max(top, shard[figure]), 0)
 const mean = (shards, figure) => (shards.length === 0 ? 0 : sum(shards, figure) / shards.length)
 
@@ -16,8 +16,8 @@ const CARDS = [
   {
     ...{ title: 'Messages per second', text: countText, axis: shortCountText, floor: 10 },
     series: [
-      { name: 'in', color: 'in', of: (shards) => sum(shards, 'messages_in_per_second') },
-      { name: 'out', color: 'out', of: (shards) => sum(shards, 'messages_out_per_second') },
+      { name: 'in', color: 'in', of: (_shards, services) => sum(services, 'messages_in_per_second') },
+      { name: 'out', color: 'out', of: (_shards, services) => sum(services, 'messages_out_per_second') },
     ],
   },
   {
@@ -40,8 +40,8 @@ export class Totals {
     this.#cards = CARDS.map((row) => new Card(host, row))
   }
 
-  show(shards, seconds) {
-    for (const card of this.#cards) card.show(shards, seconds)
+  show({ shards, services }, seconds) {
+    for (const card of this.#cards) card.show(shards, services, seconds)
   }
 
   gap(seconds) {
@@ -84,10 +84,10 @@ class Card {
     })
   }
 
-  show(shards, seconds) {
+  show(shards, services, seconds) {
     this.#history.push(
       seconds,
-      this.#row.series.map(({ of }) => of(shards)),
+      this.#row.series.map(({ of }) => of(shards, services)),
     )
     this.#chart.show(this.#history.data)
     this.#write()
