@@ -6,6 +6,6 @@ export interface ConnectionRef {
   readonly slot: number
   /** Unique in the process. */
   readonly id: number
-  /** Where it was when the reference was made. */
+  /** Seat of the shard where it was when the reference was made. */
   readonly shard: number
 }

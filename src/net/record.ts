@@ -9,7 +9,7 @@
 //   moved             f64 connection id | u16 seat
 //   holding           u32 batch
 //
-// send, close and elsewhere are addressed to a slot: routed. The hint is the thread where the reference was made;
+// send, close and elsewhere are addressed to a slot: routed. The hint is the seat where the reference was made;
 // sendHere and closeHere come from the owner of the slot to the thread that has the connection.
 // Kinds from 16 on are those of actors and topics (actor/record.ts, actor/topic-record.ts).
 

@@ -34,7 +34,7 @@ function onShard(shard: number): Promise<WebSocketClient> {
 test('context: a connection of any shard is reached by its name, in order, and closed with a code', async () => {
   using target = await onShard(0)
   const name = await target.ask('ref')
-  assert.match(name ?? '', /^0 \d+$/)
+  assert.match(name ?? '', /^\d+:0 \d+$/)
   for (const shard of [0, 1, 2]) {
     using sender = await onShard(shard)
     const many = 200
