@@ -7,7 +7,7 @@ import { add, FIGURE } from '../observe/figure.ts'
 import { type Departing, Departure } from './departure.ts'
 import type { EventLoop, FramingFactory } from './event-loop.ts'
 import type { Framing, Wire } from './framing.ts'
-import type { FrozenConnection } from './frozen-connection.ts'
+import { type FrozenConnection, frozenOf } from './frozen-connection.ts'
 import { detach, type TcpHandle, unsentBytesOf } from './handoff.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { COALESCE_BYTES_MAX, type Flushable } from './outbox.ts'
@@ -177,18 +177,9 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     this.#phase = 'moved'
     let frozen: FrozenConnection
     try {
-      const { id, serial, remote, session, service, lowPriority } = this
-      frozen = {
-        ...{ id, serial, remote, session, service, lowPriority },
-        timeoutMs: this.#patience.timeoutMs,
-        paused: this.#paused,
-        peerEnded: this.#peerEnded,
-        idleMs: this.#patience.silentMs(departure.startMs),
-        // A view of a pool would travel with the whole pool.
-        ...(this.#unparsed === undefined ? {} : { unparsed: new Uint8Array(this.#unparsed) }),
-        ...this.#framing.freeze(),
-        frozenMs: this.loop.readClock(),
-      }
+      const idleMs = this.#patience.silentMs(departure.startMs)
+      const timeout = { timeoutMs: this.#patience.timeoutMs, idleMs }
+      frozen = frozenOf(this as Connection, timeout, this.#peerEnded, this.#unparsed, this.#framing.freeze())
     } catch (error) {
       this.#phase = 'open'
       this.#failed(error)
@@ -203,12 +194,10 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
   /** Goes on where `freeze` stopped, instead of `start`. */
   thaw(frozen: FrozenConnection): void {
     this.lowPriority = frozen.lowPriority
-    this.#paused = frozen.paused
     this.#peerEnded = frozen.peerEnded
     this.#patience.timeoutMs = frozen.timeoutMs
-    const { unparsed } = frozen
-    if (unparsed !== undefined) this.#unparsed = Buffer.from(unparsed.buffer, unparsed.byteOffset, unparsed.length)
-    if (frozen.paused) this.#socket.pause()
+    this.#unparsed = frozen.unparsed && Buffer.from(frozen.unparsed)
+    if (frozen.paused) this.pause()
     this.#tell((framing) => {
       framing.thawed(frozen)
       return this.state

@@ -1,5 +1,6 @@
 // A connection on its way to another thread: everything but its native handle, which travels beside it. Plain data,
 // structured-cloneable.
+import type { Connection } from './connection.ts'
 import type { ConnectionIdentity } from './identity.ts'
 import type { FrozenProtocol } from './websocket/protocol.ts'
 
@@ -11,10 +12,13 @@ export interface FrozenFraming {
   readonly webSocket?: { readonly deflate: boolean; readonly protocol: FrozenProtocol }
 }
 
-export interface FrozenConnection extends ConnectionIdentity, FrozenFraming {
+export interface FrozenTimeout {
   readonly timeoutMs: number
   /** How long it had been silent; the time on the way does not count, because nobody listened. */
   readonly idleMs: number
+}
+
+export interface FrozenConnection extends ConnectionIdentity, FrozenFraming, FrozenTimeout {
   readonly paused: boolean
   readonly lowPriority: boolean
   /** The peer's FIN has been handled. One that has not is still in the kernel. */
@@ -23,4 +27,18 @@ export interface FrozenConnection extends ConnectionIdentity, FrozenFraming {
   readonly unparsed?: Uint8Array
   /** When it was frozen, on the process's monotonic clock. */
   readonly frozenMs: number
+}
+
+export function frozenOf(
+  connection: Connection,
+  timeout: FrozenTimeout,
+  peerEnded: boolean,
+  unparsed: Uint8Array | undefined,
+  framing: FrozenFraming,
+): FrozenConnection {
+  const { id, serial, remote, session, service, lowPriority, paused, loop } = connection
+  const identity = { id, serial, remote, session, service }
+  // A view of a pool would travel with the whole pool.
+  const kept = unparsed === undefined ? {} : { unparsed: new Uint8Array(unparsed) }
+  return { ...identity, ...framing, ...timeout, ...kept, paused, lowPriority, peerEnded, frozenMs: loop.readClock() }
 }
