@@ -309,7 +309,9 @@ export class Router {
       }
     }
     for (const incoming of [...this.#incomingMoves.values()]) {
-      if (incoming.move.from === thread) for (const source of [...incoming.held.keys()]) this.#release(incoming, source)
+      if (incoming.move.from !== thread) continue
+      incoming.begun = true
+      for (const source of [...incoming.held.keys()]) this.#release(incoming, source)
     }
   }
 

@@ -4,6 +4,7 @@ import { echo } from './echo.ts'
 import { faults } from './faults.ts'
 import { idle } from './idle.ts'
 import type { Scenario } from './scenario.ts'
+import { simulation } from './simulation.ts'
 import { rings, websocketFuzz } from './suite.ts'
 
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
@@ -11,6 +12,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   connections,
   'websocket-fuzz': websocketFuzz,
   rings,
+  simulation,
   idle,
   echo,
 }
