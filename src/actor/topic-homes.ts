@@ -127,26 +127,14 @@ export class TopicHomes {
 
   /** A record of `isForHome` for a slot this thread owns; it begins with the slot and is valid only during the call. */
   receive(kind: number, slot: number, source: number, record: Buffer): void {
-    switch (kind) {
-      case TOPIC_RECORD.publish:
-        return this.#publish(slot, record)
-      case TOPIC_RECORD.join:
-        return this.#join(slot, source, record)
-      case TOPIC_RECORD.leave:
-        this.#homes.get(readName(record, LEAVE.nameBytes, LEAVE.name))?.leave(source, record.readUInt32LE(LEAVE.feed))
-        return
-      case TOPIC_RECORD.pull:
-        return this.#pull(source, record)
-      case TOPIC_RECORD.enter:
-        return this.#enter(source, record)
-      case TOPIC_RECORD.exit:
-      case TOPIC_RECORD.depart:
-        return this.#leaves(kind, source, record)
-      case TOPIC_RECORD.ask:
-        return this.#ask(source, record)
-      case TOPIC_RECORD.stray:
-        return this.#stray(slot, source, record)
-    }
+    if (kind === TOPIC_RECORD.publish) this.#publish(slot, record)
+    else if (kind === TOPIC_RECORD.join) this.#join(slot, source, record)
+    else if (kind === TOPIC_RECORD.leave) this.#leave(source, record)
+    else if (kind === TOPIC_RECORD.pull) this.#pull(source, record)
+    else if (kind === TOPIC_RECORD.enter) this.#enter(source, record)
+    else if (kind === TOPIC_RECORD.exit || kind === TOPIC_RECORD.depart) this.#goes(kind, source, record)
+    else if (kind === TOPIC_RECORD.ask) this.#ask(source, record)
+    else if (kind === TOPIC_RECORD.stray) this.#stray(slot, source, record)
   }
 
   /** Names of the topics that live here in this slot. */
@@ -339,6 +327,10 @@ export class TopicHomes {
     this.#options.toThread(source, TOPIC_RECORD.joined, head, JOINED_AT.end)
   }
 
+  #leave(source: number, record: Buffer): void {
+    this.#homes.get(readName(record, LEAVE.nameBytes, LEAVE.name))?.leave(source, record.readUInt32LE(LEAVE.feed))
+  }
+
   #sendHere(home: TopicHome, interest: Interest): void {
     const head = this.#head
     head.writeUInt32LE(interest.feed, HERE.feed)
@@ -401,7 +393,7 @@ export class TopicHomes {
     else home.enter(member, source, generation, Uint8Array.from(record.subarray(stop)))
   }
 
-  #leaves(kind: number, source: number, record: Buffer): void {
+  #goes(kind: number, source: number, record: Buffer): void {
     const home = this.#homes.get(readName(record, ENTER.nameBytes, ENTER.name))
     const member = record.readDoubleLE(ENTER.member)
     if (kind === TOPIC_RECORD.exit) home?.exit(member, source)

@@ -388,7 +388,6 @@ export class TopicRelay {
     const inquiry = new TopicInquiry(feed)
     this.#byName.set(name, inquiry)
     this.#byNumber.set(feed.number, inquiry)
-    this.#tender.join(inquiry)
     return inquiry
   }
 
@@ -415,6 +414,8 @@ export class TopicRelay {
     else own.push(subscriber)
     if (presence !== undefined && feed.live) this.#tender.sendEnter(feed.address, connection.id, presence)
     feed.add(subscriber)
+    // Not before it has its first subscriber: the answer may come before this returns.
+    if (inquiry.joinRequest === 0) this.#tender.join(inquiry)
     if (feed.apart.length > 0) this.#tender.tend(inquiry)
   }
 

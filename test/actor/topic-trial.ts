@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { defineTopic, slotOfTopic, type TopicDefinition } from '../../src/actor/topic-definition.ts'
 import type { FrozenSubscription } from '../../src/actor/topic-frozen.ts'
-import { type Client, positioned, type TestConnection, World } from './topic-world.ts'
+import type { Client, TestConnection } from './topic-client.ts'
+import { positioned, World } from './topic-world.ts'
 
 export const THREADS = 3
 const IDLE_MS = 120_000
