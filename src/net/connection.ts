@@ -177,8 +177,7 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     this.#phase = 'moved'
     let frozen: FrozenConnection
     try {
-      const idleMs = this.#patience.silentMs(departure.startMs)
-      const timeout = { timeoutMs: this.#patience.timeoutMs, idleMs }
+      const timeout = { timeoutMs: this.#patience.timeoutMs, idleMs: this.#patience.silentMs(departure.startMs) }
       frozen = frozenOf(this as Connection, timeout, this.#peerEnded, this.#unparsed, this.#framing.freeze())
     } catch (error) {
       this.#phase = 'open'
