@@ -30,7 +30,7 @@ const wild: fc.MaybeWeightedArbitrary<Step>[] = [
   { weight: 1, arbitrary: record('kill', { thread }) },
 ]
 
-const RUNS = Number(process.env.TOPIC_FUZZ_RUNS ?? 60)
+const RUNS = Number(process.env.TOPIC_FUZZ_RUNS ?? 40)
 const SEED = process.env.TOPIC_FUZZ_SEED === undefined ? {} : { seed: Number(process.env.TOPIC_FUZZ_SEED) }
 
 test('topic fuzz: whatever fails, each subscriber gets every message once and in order, or is told of the gap', () => {
