@@ -111,7 +111,8 @@ export class Router {
   constructor(options: RouterOptions) {
     this.#options = options
     this.#self = options.self
-    this.#owners = Uint16Array.from({ length: SLOTS }, (_, slot) => options.owners(slot))
+    this.#owners = new Uint16Array(SLOTS)
+    for (let slot = 0; slot < SLOTS; slot++) this.#owners[slot] = options.owners(slot)
   }
 
   ownerOf(slot: number): number {

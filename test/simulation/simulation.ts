@@ -1,5 +1,6 @@
 // One simulation: a seed decides the threads, the actors, the limits and every step. Then nothing bad happens any more,
 // everything comes to its end, and the books must balance.
+import type { Activation } from '../../src/actor/activation.ts'
 import { addressOf } from '../../src/actor/address.ts'
 import { METHOD_WEIGHTS, METHODS, NO_KIND } from './cast.ts'
 import { step } from './channel.ts'
@@ -192,17 +193,22 @@ class Simulation {
   look(): void {
     const { world } = this
     const { ledger, limits } = world
-    const active = new Map<string, Life>()
+    const active = new Map<number, Life>()
     for (const life of world.lives.values()) {
       ledger.overdue(life.life, life.turnedMs)
       for (const activation of life.system.activations()) {
-        const key = `${activation.kind.name}/${activation.address.id}`
-        const other = active.get(key)
-        if (other !== undefined) ledger.problem(`${key} is active on ${other.thread} and on ${life.thread}`)
-        active.set(key, life)
+        // Sixty addresses have sixty hashes, and this is done after every step.
+        const { hash } = activation.address
+        const other = active.get(hash)
+        if (other !== undefined) {
+          ledger.problem(`${keyOf(activation)} is active on ${other.thread} and on ${life.thread}`)
+        }
+        active.set(hash, life)
         // Timers that fire once come in beyond the limit: each actor here has one.
         const depthMax = limits.mailboxMax + 2
-        if (activation.depth > depthMax) ledger.problem(`the mailbox of ${key} has ${activation.depth}`)
+        if (activation.depth > depthMax) {
+          ledger.problem(`the mailbox of ${keyOf(activation)} has ${activation.depth} messages`)
+        }
       }
       if (life.system.asks > limits.asksMax) ledger.problem(`${life.system.asks} asks on ${life.thread}`)
       if (life.system.asks > ledger.openAsks(life.life)) {
@@ -278,7 +284,7 @@ class Simulation {
     const timers = wheel.stats.scheduled
     if (timers !== life.actorTimers) ledger.problem(`${thread} has ${timers} timers, its actors ${life.actorTimers}`)
     for (const activation of system.activations()) {
-      const key = `${activation.kind.name}/${activation.address.id}`
+      const key = keyOf(activation)
       if (activation.depth > 0) ledger.problem(`${key} has ${activation.depth} messages and does nothing`)
       if (activation.status !== 'idle') ledger.problem(`${key} is ${activation.status} for ever`)
       if (this.world.owners[activation.address.slot] !== thread)
@@ -295,6 +301,10 @@ class Simulation {
     const { lives, ledger } = this.world
     for (const { router } of lives.values()) ledger.figures.forwarded += router.stats.forwarded
   }
+}
+
+function keyOf({ address }: Activation): string {
+  return `${address.kind}/${address.id}`
 }
 
 /** Small, so that they are reached. */
