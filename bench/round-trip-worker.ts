@@ -25,6 +25,8 @@ export interface Task {
   /** A pause before each ask. */
   readonly paced: boolean
   readonly count: number
+  /** What bare ports post; default: MESSAGE_BYTES bytes. */
+  readonly value?: unknown
 }
 
 /** The asker's result. */
@@ -37,15 +39,17 @@ export interface Done {
 
 /** Both carriers behind the same two functions, so that the loops below cost them the same. */
 interface Channel {
-  send(message: Buffer): void
+  send(): void
   close(): void
 }
 
-function open(carrier: Carrier, onMessage: () => void): Channel {
+function open({ carrier, value }: Task, onMessage: () => void): Channel {
+  const message = Buffer.alloc(MESSAGE_BYTES, 7)
   if (carrier.kind === 'port') {
     const { port } = carrier
+    const posted = value ?? message
     port.on('message', onMessage)
-    return { send: (message) => port.postMessage(message), close: () => port.close() }
+    return { send: () => port.postMessage(posted), close: () => port.close() }
   }
   const { self, doorbells, link, bell } = carrier
   const mesh = new Mesh({
@@ -61,7 +65,7 @@ function open(carrier: Carrier, onMessage: () => void): Channel {
   })
   mesh.attach(link)
   return {
-    send(message) {
+    send() {
       if (!mesh.send(link.peer, 'data', 1, message, message.length)) throw new Error('overloaded')
     },
     close: () => mesh.close(),
@@ -76,18 +80,17 @@ parentPort?.on('message', (task: Task) => {
   last = task.role === 'ask' ? ask(task) : answer(task)
 })
 
-function answer({ carrier, count }: Task): Channel {
-  const message = Buffer.alloc(MESSAGE_BYTES, 7)
+function answer(task: Task): Channel {
   let answered = 0
-  const channel = open(carrier, () => {
-    channel.send(message)
-    if (++answered === count) parentPort?.postMessage('answered')
+  const channel = open(task, () => {
+    channel.send()
+    if (++answered === task.count) parentPort?.postMessage('answered')
   })
   return channel
 }
 
-function ask({ carrier, count, window, paced }: Task): Channel {
-  const message = Buffer.alloc(MESSAGE_BYTES, 7)
+function ask(task: Task): Channel {
+  const { count, window, paced } = task
   const roundTripsUs = new Float64Array(count)
   let asked = 0
   let answers = 0
@@ -98,9 +101,9 @@ function ask({ carrier, count, window, paced }: Task): Channel {
   const send = (): void => {
     asked++
     if (timed) askedMs = performance.now()
-    channel.send(message)
+    channel.send()
   }
-  const channel = open(carrier, () => {
+  const channel = open(task, () => {
     if (timed) roundTripsUs[answers] = (performance.now() - askedMs) * 1000
     answers++
     if (answers === count) {
