@@ -257,8 +257,10 @@ export class TopicFeed {
     const { counts } = this.#options
     const { epoch, name: topic } = this
     for (const subscriber of this.subscribers()) {
-      if (subscriber.state === 'pulling') this.#countDue(subscriber, before)
-      else if (subscriber.state === 'level' || subscriber.state === 'queueing') {
+      if (subscriber.state === 'pulling') {
+        this.#countDue(subscriber, before)
+        this.#level(subscriber)
+      } else if (subscriber.state === 'level' || subscriber.state === 'queueing') {
         counts.published.value += to - before
         this.#drop(to - before, DROP_OF_GAP[reason])
         // One that is queueing is told when it gets to the hole.
@@ -361,15 +363,11 @@ export class TopicFeed {
     subscriber.offset = offset
     subscriber.right = right
     subscriber.since = undefined
-    if (offset === this.offset) {
-      subscriber.slow = false
-      this.#roster.place(subscriber, 'level')
-      return
-    }
     this.#roster.place(subscriber, 'pulling')
     const { counts } = this.#options
     counts.published.value += this.#dueOf(subscriber)
     counts.inFlight.value += this.#dueOf(subscriber)
+    this.#level(subscriber)
   }
 
   /** The topic has another epoch: whatever it was waiting for is gone. */
@@ -415,6 +413,11 @@ export class TopicFeed {
       else counts.published.value++
       this.#send(subscriber, message)
     }
+    this.#level(subscriber)
+  }
+
+  /** A pulling subscriber that has everything is level. */
+  #level(subscriber: Subscriber): void {
     if (subscriber.offset !== this.offset) return
     subscriber.right = RIGHT.history
     subscriber.slow = false
