@@ -3,6 +3,7 @@ import { connections } from './connections.ts'
 import { echo } from './echo.ts'
 import { faults } from './faults.ts'
 import { idle } from './idle.ts'
+import { reload } from './reload.ts'
 import type { Scenario } from './scenario.ts'
 import { simulation } from './simulation.ts'
 import { rings, websocketFuzz } from './suite.ts'
@@ -13,6 +14,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'websocket-fuzz': websocketFuzz,
   rings,
   simulation,
+  reload,
   idle,
   echo,
 }

@@ -1,0 +1,177 @@
+// Twenty reloads and four other numbers of shards under verified load: nobody is disconnected, nothing is lost,
+// repeated or reordered, actors keep their state, and what a reload needs is given back.
+import assert from 'node:assert/strict'
+import type { MetricPage } from '../harness/metric-page.ts'
+import { MovingCrowd } from '../harness/moving-crowd.ts'
+import { type Server, startServer } from '../harness/server.ts'
+import { pause, waitUntil } from '../harness/wait.ts'
+import { WebSocketClient } from '../harness/web-socket-client.ts'
+import { defineScenario, mebibytes, type SoakFigure, spreadOf } from './scenario.ts'
+
+const SHARDS = 2
+const SHARD_COUNTS = [1, 4, 2, 3] as const
+/** Of one connection. */
+const SAY_MS = 1_000
+const TICK_MS = 250
+/** Also for the quiet second in which the memory of ended threads goes back. */
+const SETTLE_MS = 1_000
+const MOVED_MS_MAX = 120_000
+const CAUGHT_UP_MS_MAX = 60_000
+/** Heaps of new threads have grown by then; what grows after it is a leak. */
+const FIRST_RELOADS = 3
+const DESCRIPTOR_SLACK = 8
+/** Of twenty reloads: less than a shard's own heap at rest. */
+const GROWTH_BYTES_MAX = 96 * 1024 ** 2
+
+interface Rest {
+  readonly descriptors: number
+  readonly residentBytes: number
+}
+
+export const reload = defineScenario({
+  claim:
+    'With 2,000 WebSocket and 500 TCP connections, 20 reloads and 1, 4, 2 and 3 shards disconnect nobody, lose, repeat and reorder nothing, and leak nothing.',
+  limitMs: 20 * 60_000,
+  async run({ quick, log }) {
+    const reloads = quick ? FIRST_RELOADS + 1 : 20
+    const [webSockets, streams] = quick ? [200, 50] : [2_000, 500]
+    await using server = await startServer({
+      shards: SHARDS,
+      modules: ['test/harness/moving-service.ts'],
+      settings: { 'services.moving.permessageDeflate': true, 'net.backlog': 2048 },
+    })
+    using control = await Control.open(server)
+    const crowd = await MovingCrowd.open(server, webSockets, streams)
+    try {
+      log(`${crowd.members.length} connections, ${server.descriptors()} descriptors, ${mebibytes(server.rss())}`)
+      assert.equal(await control.ask(`ticker ${TICK_MS}`), 'started')
+      crowd.start(SAY_MS)
+      await waitUntil('everybody hears ticks', () => crowd.tick > 0, CAUGHT_UP_MS_MAX)
+      const rests: Rest[] = []
+      const seconds: number[] = []
+      let moves = 0
+      /** One move under load, and what it left behind. */
+      const move = async (path: string, body: object): Promise<void> => {
+        seconds.push(await moved(server, ++moves, path, body))
+        assert.deepEqual(crowd.faults, [], `after move ${moves}: ${crowd.faultCount} faults`)
+        assert.equal(await control.ask('add survivor'), `count ${moves}`)
+      }
+      for (let index = 1; index <= reloads; index++) {
+        await move('/api/v1/reload', {})
+        await pause(SETTLE_MS)
+        const rest = { descriptors: server.descriptors(), residentBytes: server.rss() }
+        rests.push(rest)
+        log(
+          `reload ${index}: ${seconds.at(-1)} s, ${rest.descriptors} descriptors, ${mebibytes(rest.residentBytes)}, ${crowd.echoes} echoes`,
+        )
+      }
+      for (const count of SHARD_COUNTS) {
+        await move('/api/v1/shards', { count })
+        assert.equal((await server.health()).shards.length, count)
+        log(`${count} shards: ${seconds.at(-1)} s`)
+      }
+      await waitUntil('every echo is back', () => crowd.isQuiet, CAUGHT_UP_MS_MAX)
+      const last = Number((await control.ask('last')).split(' ')[1])
+      await waitUntil('everybody has heard the last tick', () => crowd.tick === last, CAUGHT_UP_MS_MAX)
+      assert.deepEqual(crowd.faults, [])
+
+      const metrics = await server.metrics()
+      assertNothingLost(metrics, webSockets + streams + 1)
+      const first = rests[FIRST_RELOADS - 1]
+      const end = rests.at(-1)
+      assert.ok(first !== undefined && end !== undefined)
+      assert.ok(end.descriptors <= first.descriptors + DESCRIPTOR_SLACK, describe(first, end))
+      assert.ok(end.residentBytes < first.residentBytes + GROWTH_BYTES_MAX, describe(first, end))
+      assert.deepEqual(server.stray, [])
+      return [
+        { name: 'connections', value: `${webSockets} WebSocket, ${streams} TCP: 0 faults` },
+        { name: 'a reload', value: spreadOf(seconds.slice(0, reloads).map((value) => value * 1000)) },
+        { name: 'another number of shards', value: spreadOf(seconds.slice(reloads).map((value) => value * 1000)) },
+        ...pausesOf(metrics),
+        { name: 'echoes', value: `${crowd.echoes}, each in order` },
+        { name: 'ticks to each connection', value: `${last}` },
+        { name: 'the actor counted', value: `${moves} of ${moves}` },
+        { name: `after ${FIRST_RELOADS} and after ${reloads} reloads`, value: describe(first, end) },
+      ]
+    } finally {
+      crowd.close()
+    }
+  },
+})
+
+/** Asks the service; it hears ticks, too. */
+class Control implements Disposable {
+  readonly #client: WebSocketClient
+
+  constructor(client: WebSocketClient) {
+    this.#client = client
+  }
+
+  static async open(server: Server): Promise<Control> {
+    return new Control(await WebSocketClient.open(server.url('moving.ws', '/?session=control')))
+  }
+
+  async ask(text: string): Promise<string> {
+    this.#client.send(text)
+    for (;;) {
+      const answer = (await this.#client.next(CAUGHT_UP_MS_MAX))?.data.toString() ?? 'closed'
+      if (!answer.startsWith('t ')) return answer
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]()
+  }
+}
+
+/** Seconds until move number `count` of the server was done. */
+async function moved(server: Server, count: number, path: string, body: object): Promise<number> {
+  const headers = { 'content-type': 'application/json' }
+  const { status } = await server.fetch(path, { method: 'POST', headers, body: JSON.stringify(body) })
+  assert.equal(status, 202)
+  const line = await waitUntil(
+    `move ${count} is done`,
+    () => server.logged('runtime.move_done')[count - 1],
+    MOVED_MS_MAX,
+  )
+  assert.deepEqual(server.logged('runtime.rollout_failed'), [])
+  assert.equal(line.failed, 0)
+  assert.equal(line.lingering, 0)
+  return Number(line.seconds)
+}
+
+function assertNothingLost(metrics: MetricPage, connections: number): void {
+  assert.equal(metrics.sum('polyloop_shard_connections', { service: 'moving' }), connections)
+  assert.equal(metrics.sum('polyloop_migrations_total', { result: 'failed' }), 0)
+  assert.equal(metrics.sum('polyloop_net_closed_total'), 0)
+  assert.equal(metrics.sum('polyloop_ring_watchdog_wakes_total'), 0)
+  const of = (name: string): number => metrics.sum(`polyloop_topic_${name}`, { kind: 'ticks' })
+  assert.equal(of('published_total'), of('delivered_total') + of('in_flight') + of('dropped_total'))
+  assert.equal(of('dropped_total'), 0)
+}
+
+/** As the histogram knows them: the bound below which so many are. */
+function pausesOf(metrics: MetricPage): SoakFigure[] {
+  const name = 'polyloop_migration_pause_seconds'
+  const buckets = metrics.series.filter((one) => one.name === `${name}_bucket`)
+  const bounds = [...new Set(buckets.map(({ labels }) => labels.le ?? ''))].sort((a, b) => bound(a) - bound(b))
+  const count = metrics.sum(`${name}_count`)
+  const within = (share: number): string =>
+    bounds.find((le) => metrics.sum(`${name}_bucket`, { le }) >= share * count) ?? '+Inf'
+  const [p50, p99, max] = [0.5, 0.99, 1].map(within)
+  const meanMs = (metrics.sum(`${name}_sum`) / count) * 1000
+  return [
+    {
+      name: 'pause of a connection',
+      value: `P50 ≤ ${p50} s, P99 ≤ ${p99} s, max ≤ ${max} s, mean ${meanMs.toFixed(1)} ms (${count})`,
+    },
+  ]
+}
+
+function bound(text: string): number {
+  return text === '+Inf' ? Infinity : Number(text)
+}
+
+function describe(first: Rest, end: Rest): string {
+  return `${first.descriptors} and ${end.descriptors} descriptors, ${mebibytes(first.residentBytes)} and ${mebibytes(end.residentBytes)} resident`
+}
