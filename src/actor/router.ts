@@ -86,6 +86,8 @@ interface Outgoing {
 const HEAD_BYTES = 4
 const NO_BODY = new Uint8Array(0)
 const SCRATCH_BYTES = 4096
+/** Moves with early fences that are remembered: many times what main does at once. */
+const EARLY_MOVES_MAX = 1024
 
 export class Router {
   readonly #options: RouterOptions
@@ -98,7 +100,7 @@ export class Router {
   readonly #outgoingMoves = new Map<number, Outgoing>()
   /**
    * Fences that were faster than main's word to this thread, their sources by move. Those for a predecessor that died
-   * stay: no more than the moves it was in.
+   * stay, until there are too many.
    */
   readonly #early = new Map<number, Set<number>>()
   /** Moves that ended with their new owner, each with the sources whose fences are still to come. */
@@ -272,14 +274,23 @@ export class Router {
     const outgoing = this.#outgoingMoves.get(moveId)
     if (outgoing === undefined) {
       if (this.#fades(moveId, source)) return
-      const early = this.#early.get(moveId)
-      if (early === undefined) this.#early.set(moveId, new Set([source]))
-      else early.add(source)
+      this.#keepEarly(moveId, source)
       return
     }
     if (!outgoing.open.delete(source)) return
     outgoing.post({ kind: 'fence', source })
     this.#endIfPassed(outgoing)
+  }
+
+  #keepEarly(moveId: number, source: number): void {
+    const early = this.#early.get(moveId)
+    if (early !== undefined) {
+      early.add(source)
+      return
+    }
+    const [oldest] = this.#early.keys()
+    if (oldest !== undefined && this.#early.size >= EARLY_MOVES_MAX) this.#early.delete(oldest)
+    this.#early.set(moveId, new Set([source]))
   }
 
   /** On the new owner: what the old one posted. */
@@ -301,7 +312,7 @@ export class Router {
   /** A thread is gone, and whatever it had not sent or passed on with it. */
   threadDown(thread: number): void {
     for (const moveId of [...this.#fading.keys()]) this.#fades(moveId, thread)
-    for (const [moveId, early] of this.#early) if (early.delete(thread) && early.size === 0) this.#early.delete(moveId)
+    // What has come early stays: it may be of the successor, which was faster than the word of this death.
     for (const outgoing of [...this.#outgoingMoves.values()]) {
       if (outgoing.move.to === thread) this.#endOutgoing(outgoing)
       else if (outgoing.open.delete(thread)) {

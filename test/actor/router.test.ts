@@ -193,6 +193,16 @@ test('move: a fence that is faster than the word of main counts, behind what the
   assert.deepEqual(log, ['9: still here', 'released', 'post fence 10', 'post fence 9', 'post fence 8', 'ended 1'])
 })
 
+test('move: an early fence of a successor outlives the word of the death before it', async () => {
+  const { router, log, post } = create(A)
+  router.fence(1, S)
+  router.threadDown(S)
+  router.shift(moveOf([A, S]), post)
+  await Promise.resolve()
+  router.emptied(1)
+  assert.deepEqual(log, ['post fence 10', 'post fence 8', 'ended 1'])
+})
+
 test('death: of a source passes on its fence; of the new owner ends the move; of the old one lets all go', () => {
   const old = create(A)
   old.router.shift(moveOf(), old.post)

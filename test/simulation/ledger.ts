@@ -206,6 +206,11 @@ export class Ledger {
       if (!(code in ERRORS)) this.problem(`ask ${number} of ${sent.key} ended with ${code}`)
       if (isCycle && !isLate && code !== 'ACTOR_CYCLE')
         this.problem(`ask ${number} of ${sent.key} is a circle: ${code}`)
+      // A timeout inside its handler may be passed on, but names another actor.
+      const isOwn = error instanceof PolyloopError && error.details.actor === sent.key
+      if (code === 'ASK_TIMEOUT' && isOwn && this.#nowMs() < deadlineMs) {
+        this.problem(`ask ${number} of ${sent.key} timed out before its deadline, ${deadlineMs} ms`)
+      }
       const isUnsent = isCycle || isLate || code === 'ASKS_TOO_MANY'
       if (isUnsent && sent.status === 'open') this.refused(number, false)
       throw error
