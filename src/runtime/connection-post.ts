@@ -57,7 +57,7 @@ export class ConnectionPost {
     this.#options = options
   }
 
-  refOf(connection: Connection<never>): ConnectionRef {
+  refOf(connection: Connection): ConnectionRef {
     const slot = slotOf(connection.session)
     this.tellOwner(connection.id, slot)
     return { slot, id: connection.id, shard: seatOfThread(this.#options.self) }

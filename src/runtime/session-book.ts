@@ -25,7 +25,7 @@ export class SessionBook {
   }
 
   /** False: the connection has ended, or too many sessions, or the way to the session is full. */
-  attach(connection: Connection<never>, kind: string, id: string): boolean {
+  attach(connection: Connection, kind: string, id: string): boolean {
     const own = this.#byConnection.get(connection.id) ?? []
     if (!connection.open || own.length >= SESSIONS_MAX) return false
     const address = addressOf(kind, id)
@@ -39,7 +39,7 @@ export class SessionBook {
     const own = this.#byConnection.get(connection.id)
     if (own === undefined) return
     this.#byConnection.delete(connection.id)
-    const ref = this.#post.refOf(connection as Connection<never>)
+    const ref = this.#post.refOf(connection)
     for (const address of own) this.#sender.tell(address, SESSION_METHOD.detach, ref)
   }
 

@@ -77,11 +77,11 @@ export class ShardTopics {
     })
   }
 
-  subscribe(connection: Connection<never>, topic: string, options?: SubscribeOptions): SubscribeOutcome {
+  subscribe(connection: Connection, topic: string, options?: SubscribeOptions): SubscribeOutcome {
     return this.#relay.subscribe(connection, topic, options)
   }
 
-  unsubscribe(connection: Connection<never>, topic: string): boolean {
+  unsubscribe(connection: Connection, topic: string): boolean {
     return this.#relay.unsubscribe(connection, topic)
   }
 

@@ -42,7 +42,7 @@ export interface ServiceContext<Config> {
   after(delayMs: number, callback: () => void | Promise<void>): () => void
   /** Opens an outbound TCP connection on this shard. A failure ends in the handler's `close` with reason `error`. */
   connect<State>(target: RemoteAddress, handler: TcpHandler<State>): Connection<State>
-  refOf(connection: Connection<never>): ConnectionRef
+  refOf(connection: Connection): ConnectionRef
   /** Sends to a connection on any shard. False: it is gone, or its shard is overloaded; never waits. */
   send(connection: ConnectionRef, payload: Uint8Array | string, isBinary?: boolean): boolean
   close(connection: ConnectionRef, code?: number, reason?: string): boolean
@@ -57,13 +57,13 @@ export interface ServiceContext<Config> {
    * The connection belongs to a session from now on: it gets what the session sends, and the session hears when it ends.
    * False: it has ended, belongs to eight sessions already, or the way there is full.
    */
-  attach<State>(connection: Connection<never>, definition: SessionDefinition<State>, id: string): boolean
+  attach<State>(connection: Connection, definition: SessionDefinition<State>, id: string): boolean
   /** Publishes to the topic `kind.id`. False: refused, the way there is full. */
   publish(topic: string, message: unknown): boolean
   /** The connection gets the topic's messages from now on, or from `since` on as far as they are kept. */
-  subscribe(connection: Connection<never>, topic: string, options?: SubscribeOptions): SubscribeOutcome
+  subscribe(connection: Connection, topic: string, options?: SubscribeOptions): SubscribeOutcome
   /** False: it had not subscribed. */
-  unsubscribe(connection: Connection<never>, topic: string): boolean
+  unsubscribe(connection: Connection, topic: string): boolean
   /** Who is subscribed, if the topic's kind has presence. Rejects with ASK_TIMEOUT. */
   presence(topic: string): Promise<Presence>
 }
