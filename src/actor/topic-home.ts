@@ -57,6 +57,12 @@ export class TopicHome {
     if (index >= 0) this.interests.splice(index, 1)
   }
 
+  /** Those that anything is known of. */
+  threads(): Set<number> {
+    const lives = [...this.interests, ...[...this.members.values()].flatMap(({ places }) => places)]
+    return new Set(lives.map(({ thread }) => thread))
+  }
+
   /** Drops what there is of a thread; with `except` only of its other lives. */
   drop(thread: number, except?: number): void {
     const isDropped = (life: Life): boolean => life.thread === thread && life.generation !== except

@@ -157,6 +157,7 @@ export class TopicHomes {
       const home = TopicHome.thaw(frozen, definition, this.#options.recentBytes, this.#clock.nowMs())
       // At once is late enough: it may have gone down before it was frozen, and then nothing of it is in here.
       for (const [thread, atMs] of this.#downMs) if (atMs >= frozen.frozenMs) home.drop(thread)
+      for (const thread of home.threads()) home.drop(thread, this.#generationOf(thread))
       const before = this.#homes.get(home.name)
       if (before !== undefined) this.#forget(before)
       this.#remember(home)
