@@ -1,4 +1,5 @@
 // What a bench says to its load generator's process, and what that answers. One command at a time.
+import type { DialectName } from './dialect.ts'
 
 export interface OpenCommand {
   readonly kind: 'open'
@@ -23,12 +24,32 @@ export interface ExchangeCommand {
   readonly pids: readonly number[]
 }
 
+export interface SubscribeCommand {
+  readonly kind: 'subscribe'
+  readonly port: number
+  /** Beside them there is one publisher. */
+  readonly subscribers: number
+  readonly atOnce: number
+  readonly addresses: number
+  readonly dialect: DialectName
+}
+
+export interface PublishCommand {
+  readonly kind: 'publish'
+  /** Messages that the publisher writes together; the next when every subscriber has them all. */
+  readonly burst: number
+  readonly pauseMs: number
+  readonly warmupMs: number
+  readonly durationMs: number
+  readonly pids: readonly number[]
+}
+
 /** Resets all connections. */
 export interface ResetCommand {
   readonly kind: 'reset'
 }
 
-export type ClientCommand = OpenCommand | ExchangeCommand | ResetCommand
+export type ClientCommand = OpenCommand | ExchangeCommand | SubscribeCommand | PublishCommand | ResetCommand
 
 export interface Opened {
   readonly elapsedMs: number
@@ -43,8 +64,20 @@ export interface Exchanged {
   readonly generatorBusy: number
 }
 
+export interface Published {
+  readonly deliveries: number
+  readonly elapsedMs: number
+  readonly serverCpuNs: number
+  readonly generatorBusy: number
+  /** From the publisher's write until a subscriber had the last of a burst. */
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
 export type ClientAnswer =
   | { readonly kind: 'opened'; readonly opened: Opened }
   | { readonly kind: 'exchanged'; readonly exchanged: Exchanged }
+  | { readonly kind: 'subscribed' }
+  | { readonly kind: 'published'; readonly published: Published }
   | { readonly kind: 'reset' }
   | { readonly kind: 'failed'; readonly reason: string }

@@ -2,7 +2,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { ClientAnswer, ClientCommand, ExchangeCommand, Exchanged, OpenCommand, Opened } from './client-message.ts'
+import type {
+  ClientAnswer,
+  ClientCommand,
+  ExchangeCommand,
+  Exchanged,
+  OpenCommand,
+  Opened,
+  PublishCommand,
+  Published,
+  SubscribeCommand,
+} from './client-message.ts'
 import { pinned } from './machine.ts'
 
 const PROGRAM = join(import.meta.dirname, 'client-program.ts')
@@ -27,6 +37,17 @@ export class ClientProcess implements AsyncDisposable {
     const answer = await this.#ask({ kind: 'exchange', ...order })
     if (answer.kind !== 'exchanged') throw new Error(`not exchanged: ${answer.kind}`)
     return answer.exchanged
+  }
+
+  /** A crowd of subscribers, and their publisher. */
+  async subscribe(order: Omit<SubscribeCommand, 'kind' | 'atOnce'>): Promise<void> {
+    await this.#ask({ kind: 'subscribe', atOnce: AT_ONCE, ...order })
+  }
+
+  async publish(order: Omit<PublishCommand, 'kind'>): Promise<Published> {
+    const answer = await this.#ask({ kind: 'publish', ...order })
+    if (answer.kind !== 'published') throw new Error(`not published: ${answer.kind}`)
+    return answer.published
   }
 
   async reset(): Promise<void> {

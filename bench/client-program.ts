@@ -1,15 +1,17 @@
-// The lean load generator as a process: opens connections, keeps windows of WebSocket messages in flight, and samples
-// the server's processes at the same moments at which it counts. Started by client-process.ts.
+// The lean load generator as a process: opens connections, keeps windows of WebSocket messages in flight or publishes to
+// a crowd, and samples the server's processes at the same moments at which it counts. Started by client-process.ts.
 import type { ClientAnswer, ClientCommand, ExchangeCommand, OpenCommand } from './client-message.ts'
 import { cpuNsOf, type Usage, usageOf } from './process-usage.ts'
 import { type ConnectionOwner, RawConnection } from './raw-connection.ts'
 import { clientFrames } from './raw-websocket.ts'
+import { Crowd } from './subscriber-crowd.ts'
 
 /** Answers that are missing so long after the end are lost. */
 const DRAIN_MS_MAX = 10_000
 
 class Client implements ConnectionOwner {
   readonly #connections: RawConnection[] = []
+  #crowd: Crowd | undefined
   readonly #failure = Promise.withResolvers<never>()
   #open: (() => void) | undefined
   #drained: (() => void) | undefined
@@ -44,7 +46,16 @@ class Client implements ConnectionOwner {
         return { kind: 'opened', opened: await Promise.race([this.#openAll(command), this.#failure.promise]) }
       case 'exchange':
         return { kind: 'exchanged', exchanged: await Promise.race([this.#exchange(command), this.#failure.promise]) }
+      case 'subscribe':
+        this.#crowd = new Crowd(command)
+        await this.#crowd.open()
+        return { kind: 'subscribed' }
+      case 'publish':
+        if (this.#crowd === undefined) throw new Error('nobody has subscribed')
+        return { kind: 'published', published: await this.#crowd.publish(command) }
       case 'reset': {
+        await this.#crowd?.reset()
+        this.#crowd = undefined
         const closing = this.#connections.splice(0)
         for (const connection of closing) connection.reset()
         await Promise.all(closing.map(({ closed }) => closed))

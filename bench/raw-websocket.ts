@@ -1,4 +1,4 @@
-// The bytes of a WebSocket client that always says the same: made once, so that a generator can send and check them
+// The bytes of a WebSocket client and of what it hears: made beforehand, so that a generator can send and check them
 // without encoding or parsing anything.
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -10,7 +10,7 @@ const PAYLOAD_BYTES_MAX = 125
 
 export const PAYLOAD_BYTES = 64
 
-const payload = Buffer.from(Array.from({ length: PAYLOAD_BYTES }, (_, index) => 0x61 + (index % 26)))
+const payload = String.fromCharCode(...Array.from({ length: PAYLOAD_BYTES }, (_, index) => 0x61 + (index % 26)))
 
 export function upgradeRequest(path: string): Buffer {
   return Buffer.from(
@@ -19,23 +19,38 @@ export function upgradeRequest(path: string): Buffer {
   )
 }
 
-/** `count` masked text frames in a row, as a client sends them. */
-export function clientFrames(count: number): Buffer {
-  if (PAYLOAD_BYTES > PAYLOAD_BYTES_MAX) throw new RangeError('a short frame')
-  const frame = Buffer.concat([Buffer.of(FIN_TEXT, MASKED | PAYLOAD_BYTES), MASK, payload])
-  for (let index = 0; index < PAYLOAD_BYTES; index++) {
-    const at = index + 2 + MASK.length
-    frame[at] = (frame[at] as number) ^ (MASK[index & 3] as number)
+/** A masked text frame, as a client sends it. */
+export function clientFrame(text: string): Buffer {
+  const frame = Buffer.concat([header(text, MASKED), MASK, Buffer.from(text)])
+  const start = frame.length - text.length
+  for (let index = 0; index < text.length; index++) {
+    frame[start + index] = (frame[start + index] as number) ^ (MASK[index & 3] as number)
   }
-  return repeated(frame, count)
+  return frame
+}
+
+/** A text frame as a server sends it. */
+export function serverFrame(text: string): Buffer {
+  return Buffer.concat([header(text, 0), Buffer.from(text)])
+}
+
+/** `count` frames in a row that always say the same. */
+export function clientFrames(count: number): Buffer {
+  return repeated(clientFrame(payload), count)
 }
 
 /** The same frames as the server returns them. */
 export function serverFrames(count: number): Buffer {
-  return repeated(Buffer.concat([Buffer.of(FIN_TEXT, PAYLOAD_BYTES), payload]), count)
+  return repeated(serverFrame(payload), count)
 }
 
 export const SERVER_FRAME_BYTES = serverFrames(1).length
+
+/** `text` is ASCII. */
+function header(text: string, masked: number): Buffer {
+  if (text.length > PAYLOAD_BYTES_MAX) throw new RangeError('a short frame')
+  return Buffer.of(FIN_TEXT, masked | text.length)
+}
 
 function repeated(bytes: Buffer, count: number): Buffer {
   return Buffer.concat(Array.from({ length: count }, () => bytes))

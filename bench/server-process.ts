@@ -10,7 +10,13 @@ const ROOT = join(import.meta.dirname, '..')
 const READY_MS_MAX = 30_000
 
 /** Which program of bench/peer/. */
-export type Peer = 'ws-server' | 'cluster-server' | 'line-server'
+export type Peer =
+  | 'ws-server'
+  | 'cluster-server'
+  | 'line-server'
+  | 'ws-fan-out'
+  | 'socket-io-server'
+  | 'socket-io-cluster'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly pids: readonly number[]
@@ -26,21 +32,29 @@ interface Ready {
   readonly linePort: number
 }
 
-/** The product with echo alone, on free ports. */
-export function startPolyloop(
-  options: { readonly shards?: number; readonly settings?: Readonly<Record<string, string>> } = {},
-): Promise<ServerProcess> {
+export interface PolyloopOptions {
+  readonly shards?: number
+  readonly settings?: Readonly<Record<string, string>>
+  /** Default `echo`; another one comes from `module`, a file of bench/. */
+  readonly service?: string
+  readonly module?: string
+}
+
+/** The product with one service, on free ports. */
+export function startPolyloop(options: PolyloopOptions = {}): Promise<ServerProcess> {
+  const { service = 'echo', module } = options
   const settings = {
     shards: String(options.shards ?? 1),
     'admin.port': '0',
     'services.echo.tcp.port': '0',
     'services.echo.udp.port': '0',
     'services.echo.ws.port': '0',
+    ...(module === undefined ? {} : { modules: join(import.meta.dirname, module) }),
     ...options.settings,
   }
   const flags = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
   const ports = new Map<unknown, number>()
-  return start([join(ROOT, 'bin/polyloop.js'), 'start', '--only', 'echo', ...flags], (entry, pid) => {
+  return start([join(ROOT, 'bin/polyloop.js'), 'start', '--only', service, ...flags], (entry, pid) => {
     if (entry.event === 'net.listening') ports.set(entry.transport, Number(entry.port))
     if (entry.event !== 'runtime.ready') return undefined
     return { pids: [pid], port: ports.get('ws') ?? 0, linePort: ports.get('tcp') ?? 0 }
