@@ -3,7 +3,7 @@
 import { copyBytes } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { errorFields, type Logger } from '../observe/logger.ts'
+import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 import { decodeValue } from './codec.ts'
 import { kindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
@@ -85,6 +85,8 @@ export const PRESENCE_MEMBERS_MAX = 10_000
 
 const MESSAGE_BYTES_MAX = 1024 * 1024
 const EMPTY = Buffer.alloc(0)
+/** Log lines about user code that throws. */
+const FAILURES_PER_SECOND = 5
 
 /** One answer to a pull: small beside a ring, so that it holds up nobody. At least one message. */
 export const PULL_BYTES_MAX = 64 * 1024
@@ -103,6 +105,7 @@ const EPOCHS_PER_MS = 1024
 export class TopicHomes {
   readonly #options: TopicHomesOptions
   readonly #clock: Clock
+  readonly #encodeFailed: LimitedLogger
   readonly #homes = new Map<string, TopicHome>()
   readonly #bySlot = new Map<number, Set<TopicHome>>()
   /** When threads went down, on the clock of the process. */
@@ -123,6 +126,7 @@ export class TopicHomes {
   constructor(options: TopicHomesOptions) {
     this.#options = options
     this.#clock = options.clock
+    this.#encodeFailed = options.log.limited('topic.encode_failed', FAILURES_PER_SECOND)
   }
 
   /** A record of `isForHome` for a slot this thread owns; it begins with the slot and is valid only during the call. */
@@ -219,7 +223,9 @@ export class TopicHomes {
       form < FORM.value ? entryOf(home, nowMs, record, nameStop) : this.#encode(home, nowMs, record, nameStop)
     if (entry === undefined) return
     home.history.append(entry, nowMs)
-    for (const interest of home.interests) {
+    // Backwards: a relay of this very thread that has left may take its interest away meanwhile.
+    for (let index = home.interests.length - 1; index >= 0; index--) {
+      const interest = home.interests[index] as Interest
       if (interest.behindFrom !== 0 || this.#sendMessage(home, interest, entry)) continue
       interest.behindFrom = entry.offset
       this.#fellBehind(home)
@@ -244,7 +250,7 @@ export class TopicHomes {
         throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: body.length })
       return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes: key.length, body }
     } catch (error) {
-      this.#options.log.warn('topic.encode_failed', { topic: name, ...errorFields(error) })
+      this.#encodeFailed.warn({ topic: name, ...errorFields(error) })
       return undefined
     }
   }

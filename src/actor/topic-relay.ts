@@ -2,7 +2,7 @@
 // when no answer comes, so a home or a thread may vanish at any moment. Knows homes only as a function that routes.
 import type { Clock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { errorFields, type Logger } from '../observe/logger.ts'
+import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import type { SubscribeOptions, TopicConnection, TopicEvent } from './topic-connection.ts'
 import { PRESENCE_BYTES_MAX } from './topic-connection.ts'
@@ -75,10 +75,15 @@ export const FEEDS_MAX = 200_000
 /** Topics of one connection. */
 export const SUBSCRIPTIONS_MAX = 1_024
 
+/** Log lines about user code that throws. */
+const FAILURES_PER_SECOND = 5
+
 const NONE: ReadonlyMap<string, TopicEncoder> = new Map()
 
 export class TopicRelay {
   readonly #options: TopicRelayOptions
+  readonly #encodeFailed: LimitedLogger
+  readonly #eventFailed: LimitedLogger
   readonly #byName = new Map<string, TopicInquiry>()
   readonly #byNumber = new Map<number, TopicInquiry>()
   readonly #byConnection = new Map<number, Subscriber[]>()
@@ -94,6 +99,8 @@ export class TopicRelay {
 
   constructor(options: TopicRelayOptions) {
     this.#options = options
+    this.#encodeFailed = options.log.limited('topic.encode_failed', FAILURES_PER_SECOND)
+    this.#eventFailed = options.log.limited('topic.event_failed', FAILURES_PER_SECOND)
     this.#lastNumber = Math.floor(options.random() * 2 ** 32)
     this.#tender = new TopicTender(options, this.#byName)
     this.#asks = new PresenceAsks(options.wheel, Math.floor(options.random() * 2 ** 32))
@@ -394,14 +401,14 @@ export class TopicRelay {
   #optionsOf(kind: string): FeedOptions {
     const known = this.#feedOptions.get(kind)
     if (known !== undefined) return known
-    const { counts, slowBytes, queueMax, encoders = NONE, log } = this.#options
+    const { counts, slowBytes, queueMax, encoders = NONE } = this.#options
     const options: FeedOptions = {
       counts: counts(kind),
       slowBytes,
       queueMax,
       encoders,
       tell: (connection, event) => this.#tell(connection, event),
-      onEncodeError: (feed, error) => log.warn('topic.encode_failed', { topic: feed.name, ...errorFields(error) }),
+      onEncodeError: (feed, error) => this.#encodeFailed.warn({ topic: feed.name, ...errorFields(error) }),
     }
     this.#feedOptions.set(kind, options)
     return options
@@ -472,11 +479,7 @@ export class TopicRelay {
     try {
       this.#options.onEvent(connection, event)
     } catch (error) {
-      this.#options.log.error('topic.event_failed', {
-        connection: connection.id,
-        event: event.type,
-        ...errorFields(error),
-      })
+      this.#eventFailed.error({ connection: connection.id, event: event.type, ...errorFields(error) })
     }
   }
 }

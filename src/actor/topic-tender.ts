@@ -2,7 +2,7 @@
 // are repaired, slow subscribers are looked after, and records that found no room wait for their turn. One timer, which
 // runs only while something waits.
 import type { Clock } from '../lib/clock.ts'
-import type { Logger } from '../observe/logger.ts'
+import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 import type { TopicAddress, TopicInquiry } from './topic-inquiry.ts'
 import { ASK, ENTER, JOIN, LEAVE, PULL, STRAY, TOPIC_HEAD_BYTES_MAX, TOPIC_RECORD, writeName } from './topic-record.ts'
@@ -55,6 +55,7 @@ export class TopicTender {
   readonly #pullsWanted = new Set<TopicInquiry>()
   #waiting: WaitingRecord[] = []
   readonly #generation: number
+  readonly #dropped: LimitedLogger
   #tickTimer: TimerHandle = NO_TIMER
   #auditTimer: TimerHandle = NO_TIMER
   #pulls = 0
@@ -68,6 +69,7 @@ export class TopicTender {
     this.#options = options
     this.#generation = (options.generation ?? 0) & 0xffff
     this.#all = all
+    this.#dropped = options.log.limited('topic.records_dropped', 1)
   }
 
   get busy(): number {
@@ -256,8 +258,7 @@ export class TopicTender {
     record.writeUInt16LE(slot, 0)
     if (this.#waiting.length === 0 && this.#options.route(slot, kind, record, record.length)) return
     if (this.#waiting.length >= WAITING_MAX) {
-      if (this.#waiting.length === WAITING_MAX)
-        this.#options.log.error('topic.records_dropped', { waiting: WAITING_MAX })
+      this.#dropped.error({ waiting: WAITING_MAX })
       return
     }
     this.#waiting.push({ slot, kind, bytes: record })

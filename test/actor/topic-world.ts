@@ -97,7 +97,14 @@ export class TestThread {
       queueMax: QUEUE_MAX,
       messageBytesMax: 64 * 1024,
       counts: (kind) => this.countsOf(kind),
-      onEvent: (connection, event) => (connection as TestConnection).client.event(event),
+      onEvent: (connection, event) => {
+        // The relay survives what a handler throws; a failed check must not be lost with it.
+        try {
+          ;(connection as TestConnection).client.event(event)
+        } catch (error) {
+          world.failures.push(error)
+        }
+      },
       defer: (callback) => this.deferred.push(callback),
       ...(options.encoders === undefined ? {} : { encoders: options.encoders }),
       ...(subscriptionsMax === undefined ? {} : { subscriptionsMax }),
@@ -133,6 +140,7 @@ export class World {
   readonly retries: (() => boolean)[] = []
   refusesRoutes = false
   rejected = 0
+  readonly failures: unknown[] = []
   refused = 0
   connectionsMade = 0
   readonly #options: WorldOptions
@@ -374,6 +382,7 @@ export class World {
 
   /** The books balance on every thread, at this moment. */
   checkBooks(): void {
+    for (const failure of this.failures) throw failure
     for (const { counts } of this.threads) {
       for (const [kind, { published, delivered, inFlight, dropped }] of counts) {
         const lost = Object.values(dropped).reduce((sum, cell) => sum + cell.value, 0)
