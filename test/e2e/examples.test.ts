@@ -8,7 +8,8 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { LineClient } from '../harness/line-client.ts'
 import { Server } from '../harness/server.ts'
-import { within } from '../harness/wait.ts'
+import { waitUntil, within } from '../harness/wait.ts'
+import { WebSocketClient } from '../harness/web-socket-client.ts'
 import { askWebSocket } from './web-socket-question.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -56,6 +57,154 @@ test('examples: own-service runs in a program of its own', async () => {
   await assertReminds(server)
   server.signal('SIGINT')
   assert.equal((await within('the program ends', server.ended)).status, 0)
+})
+
+/** What a program of examples/ prints on stdout, without log lines. */
+async function printed(line: readonly string[]): Promise<string[]> {
+  const { stdout } = await promisify(execFile)(process.execPath, line, {
+    cwd: root,
+    env: { PATH: process.env.PATH, POLYLOOP_ADMIN_PORT: '0' },
+    timeout: 60_000,
+  })
+  const lines = stdout.trimEnd().split('\n')
+  return lines.filter((one) => !one.startsWith('{'))
+}
+
+test('examples: counter keeps its values through a reload', async () => {
+  assert.deepEqual(await printed(['examples/counter/main.ts']), [
+    'ask: apples are 5',
+    'refused: ACTOR_REFUSED, whole numbers only',
+    'reload: accepted',
+    'after it: apples are 5 and as many as were added meanwhile',
+    'dates are 3',
+  ])
+})
+
+test('examples: worker-pipeline finds all primes', async () => {
+  assert.deepEqual(await printed(['examples/worker-pipeline/main.ts', '200000']), [
+    '17984 primes below 200000, searched in 8 parts',
+  ])
+})
+
+/** One who chats: every message as an object, in order. */
+class Chatter implements Disposable {
+  readonly #client: WebSocketClient
+
+  constructor(client: WebSocketClient) {
+    this.#client = client
+  }
+
+  static async join(server: Server, name: string, since?: object): Promise<{ chatter: Chatter; event: Chat }> {
+    const chatter = new Chatter(await WebSocketClient.open(server.url('chat-room.ws')))
+    chatter.say({ join: 'lobby', name, since })
+    return { chatter, event: await chatter.next() }
+  }
+
+  say(message: object): void {
+    this.#client.send(JSON.stringify(message))
+  }
+
+  async next(): Promise<Chat> {
+    const message = await this.#client.next()
+    assert.ok(message, 'the connection is open')
+    return JSON.parse(message.data.toString()) as Chat
+  }
+
+  get closed(): Promise<{ readonly code: number }> {
+    return this.#client.closed
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]()
+  }
+}
+
+interface Chat {
+  readonly [key: string]: unknown
+}
+
+async function alone(ada: Chatter): Promise<void> {
+  await waitUntil('ada is alone', async () => {
+    ada.say({ who: true })
+    return JSON.stringify((await ada.next()).here) === '["ada"]'
+  })
+}
+
+const JOINS_MAX = 30
+
+/** Two on different shards: peers are placed by their ports, so somebody new is tried until it is so. */
+async function joinApart(server: Server): Promise<{ ada: Chatter; bob: Chatter; epoch: unknown }> {
+  const { chatter: ada } = await Chatter.join(server, 'ada')
+  for (let join = 0; join < JOINS_MAX; join++) {
+    const { chatter: bob, event } = await Chatter.join(server, 'bob')
+    const page = await server.metrics()
+    const shards = ['0', '1'].filter(
+      (shard) => page.sum('polyloop_shard_connections', { shard, service: 'chat-room' }) > 0,
+    )
+    if (shards.length === 2) return { ada, bob, epoch: event.epoch }
+    bob[Symbol.dispose]()
+    await alone(ada)
+  }
+  throw new Error(`${JOINS_MAX} connections on one shard`)
+}
+
+test('examples: chat-room connects members of different shards, also through a reload', async () => {
+  const line = [
+    bin,
+    'start',
+    '--only',
+    'chat-room',
+    '--shards',
+    '2',
+    '--set',
+    'modules=examples/chat-room/chat-room.ts',
+  ]
+  await using server = await run([...line, '--set', 'services.chat-room.ws.port=0'], root, {})
+  const { ada, bob, epoch } = await joinApart(server)
+  using _ada = ada
+  ada.say({ say: 'hello' })
+  bob.say({ say: 'hi' })
+  const [one, two] = [await ada.next(), await ada.next()]
+  assert.deepEqual([await bob.next(), await bob.next()], [one, two])
+  assert.deepEqual([one.say, two.say].toSorted(), ['hello', 'hi'])
+  assert.equal(Number(two.offset), Number(one.offset) + 1)
+  bob.say({ who: true })
+  assert.deepEqual(((await bob.next()).here as string[]).toSorted(), ['ada', 'bob'])
+  bob.say({ say: 'psst', to: 'ada' })
+  assert.deepEqual(await ada.next(), { from: 'bob', say: 'psst', whispered: true })
+
+  assert.equal((await server.post('/api/v1/reload')).status, 202)
+  await waitUntil('the reload is done', () => server.logged('runtime.move_done').length > 0, 30_000)
+  bob.say({ say: 'still here' })
+  const still = { from: 'bob', say: 'still here', offset: Number(two.offset) + 1 }
+  assert.deepEqual([await ada.next(), await bob.next()], [still, still])
+
+  // What was said meanwhile he gets when he is back, from the room and from those who wrote to him.
+  bob[Symbol.dispose]()
+  await alone(ada)
+  ada.say({ say: 'where is bob?' })
+  const { offset } = await ada.next()
+  ada.say({ say: 'call me', to: 'bob' })
+  const back = await Chatter.join(server, 'bob', { epoch, offset: still.offset })
+  using again = back.chatter
+  const heard = [back.event, await again.next(), await again.next()]
+  assert.deepEqual(
+    heard.filter(({ type }) => type === 'subscribed').map(({ recovered, missed }) => [recovered, missed]),
+    [[true, 0]],
+  )
+  assert.deepEqual(
+    heard.filter(({ type }) => type === undefined).toSorted((a, b) => String(a.say).localeCompare(String(b.say))),
+    [
+      { from: 'ada', say: 'call me', whispered: true },
+      { from: 'ada', say: 'where is bob?', offset },
+    ],
+  )
+  again.say({ join: 'lobby' }) // he has: it is not understood, and nothing happens
+  using stranger = new Chatter(await WebSocketClient.open(server.url('chat-room.ws')))
+  stranger.say({ say: 'let me in' })
+  assert.equal((await stranger.closed).code, 4500)
+  assert.equal((await server.stop()).status, 0)
+  assert.deepEqual([(await ada.closed).code, (await again.closed).code], [1001, 1001])
 })
 
 test('examples: event-loop shows backpressure, a relay, a timeout and the end', async () => {
