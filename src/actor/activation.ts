@@ -2,13 +2,14 @@
 //
 //   starting ──created──▶ idle ◀──────▶ busy ──threw──▶ backoff ──pause over──▶ starting
 //                          │                               └──too often──▶ failed ──cool-down over──▶ gone
-//                          └──silent──▶ passivating ──▶ gone        moving: from idle or backoff, gone elsewhere
+//                          └──silent──▶ passivating ──▶ gone
+//   moving: gone from idle or backoff, and elsewhere: landing ──gate open──▶ idle
 import type { TimerHandle } from '../timer/wheel.ts'
 import type { Address } from './address.ts'
 import type { ActorContext } from './context.ts'
 import type { ActorKind } from './kind.ts'
 
-export type ActivationStatus = 'starting' | 'idle' | 'busy' | 'backoff' | 'failed' | 'passivating' | 'gone'
+export type ActivationStatus = 'landing' | 'starting' | 'idle' | 'busy' | 'backoff' | 'failed' | 'passivating' | 'gone'
 
 /** A message on its way to a handler. */
 export interface Message {

@@ -7,10 +7,18 @@ import type { TimerWheel } from '../timer/wheel.ts'
 import type { Activation, Message } from './activation.ts'
 import { type Address, addressOf } from './address.ts'
 import type { Directory } from './directory.ts'
+import type { GateMessage, Gates } from './gate.ts'
 import type { ActorKind } from './kind.ts'
 import type { SlotMove } from './router.ts'
 import { nameOf, type Runner } from './runner.ts'
-import { type ActorMoveMessage, type FrozenActor, freezeActor, mailboxOf, thawActor } from './transfer.ts'
+import {
+  type ActorMoveMessage,
+  type FrozenActor,
+  type FrozenTimer,
+  freezeActor,
+  mailboxOf,
+  thawActor,
+} from './transfer.ts'
 
 export interface ActorMigrationOptions {
   readonly wheel: TimerWheel
@@ -26,11 +34,13 @@ export interface ActorMigrationOptions {
   readonly deliver: (kind: number, source: number, record: Buffer) => void
   readonly refuse: (actor: string, kind: ActorKind | undefined, message: Message, reason: DeadReason) => void
   readonly emptied: (moveId: number) => void
+  readonly gates: Gates
 }
 
 interface Leaving {
+  readonly to: number
   readonly staying: Set<Activation>
-  readonly post: (message: ActorMoveMessage) => void
+  readonly post: (message: ActorMoveMessage | GateMessage) => void
   /** The new owner was told which actors to wait for. */
   released: boolean
 }
@@ -66,9 +76,9 @@ export class ActorMigration {
   }
 
   /** The slots have a new owner: their actors follow, each as soon as it is idle. `post` is the way there. */
-  leave(move: SlotMove, post: (message: ActorMoveMessage) => void): void {
+  leave(move: SlotMove, post: (message: ActorMoveMessage | GateMessage) => void): void {
     const slots = new Set(move.slots)
-    const leaving: Leaving = { staying: new Set(), post, released: false }
+    const leaving: Leaving = { to: move.to, staying: new Set(), post, released: false }
     this.#leaving.set(move.id, leaving)
     const all = [...this.#options.directory.all()].filter(({ address }) => slots.has(address.slot))
     for (const activation of all) {
@@ -88,14 +98,14 @@ export class ActorMigration {
   }
 
   /** On the new owner: what the old one posts. */
-  arrived(message: ActorMoveMessage): void {
+  arrived(from: number, message: ActorMoveMessage): void {
     if (message.kind === 'released') {
       for (const key of message.awaited) this.#awaited.set(key, [])
-    } else if (message.kind === 'actor') this.#thaw(message.frozen)
+    } else if (message.kind === 'actor') this.#thaw(from, message.frozen, message.gate)
     else this.#notComing(message.key)
   }
 
-  /** The old owner died: what has not come will not. */
+  /** The old owner died: what has not come will not. Before the router hears of it: what that holds was sent later. */
   abandoned(move: SlotMove): void {
     const slots = new Set(move.slots)
     for (const key of [...this.#awaited.keys()]) {
@@ -116,7 +126,8 @@ export class ActorMigration {
     const key = nameOf(activation)
     let message: ActorMoveMessage
     try {
-      message = { kind: 'actor', frozen: freezeActor(activation, this.#options.wheel) }
+      const frozen = freezeActor(activation, this.#options.wheel)
+      message = { kind: 'actor', frozen, gate: this.#options.gates.close(leaving.to, leaving.post) }
     } catch (error) {
       this.#options.failed.error({ actor: key, ...errorFields(error) })
       this.#discard(activation)
@@ -166,7 +177,7 @@ export class ActorMigration {
       this.#options.refuse(nameOf(activation), activation.kind, message, 'move_failed')
   }
 
-  #thaw(frozen: FrozenActor): void {
+  #thaw(from: number, frozen: FrozenActor, gate: number): void {
     const key = `${frozen.kind}/${frozen.id}`
     const kind = this.#options.kinds.get(frozen.kind)
     const address = addressOf(frozen.kind, frozen.id)
@@ -182,18 +193,27 @@ export class ActorMigration {
       else if (status === 'backoff') this.#options.runner.pause(activation, pauseMs)
       else {
         activation.state = state
-        activation.status = 'idle'
-        this.#options.runner.armIdle(activation)
-        for (const { name, remainingMs, everyMs, method, argument } of timers) {
-          this.#options.runner.setTimer(activation, name, remainingMs, everyMs, method, argument)
-        }
-        if (activation.depth > 0) this.#options.runner.makeReady(activation)
+        activation.status = 'landing'
+        this.#options.gates.wait(from, gate, () => this.#land(activation, timers))
       }
     } catch (error) {
       this.#options.failed.error({ actor: key, ...errorFields(error) })
       for (const message of mailboxOf(frozen)) this.#options.refuse(key, kind, message, 'move_failed')
     }
     this.#notComing(key)
+  }
+
+  /** What it had sent from its old shard is where it belongs. */
+  #land(activation: Activation, timers: readonly FrozenTimer[]): void {
+    const { runner } = this.#options
+    if (activation.status !== 'landing') return
+    activation.status = 'idle'
+    runner.armIdle(activation)
+    for (const { name, remainingMs, everyMs, method, argument } of timers) {
+      runner.setTimer(activation, name, remainingMs, everyMs, method, argument)
+    }
+    if (activation.leaving) this.depart(activation)
+    else if (activation.depth > 0) runner.makeReady(activation)
   }
 
   /** What waited for it goes to it if it came, or creates it anew. */

@@ -5,12 +5,14 @@
 //               chain × (u32 hash | u32 check) | key | value
 //   reply       u32 index | u32 sequence | u8 failed | u8 tag | value
 //   fence       u32 move
+//   barrier     u32 number
+//   passed      u32 number, the answer
 //
 // The value is last, so that it is never copied into the head. Methods are numbers, the hash of their names: what a
 // shard with older code sent still finds its handler.
 import { hashString } from '../placement/hash.ts'
 
-export const ACTOR_RECORD = { tell: 16, ask: 17, reply: 18, fence: 19 } as const
+export const ACTOR_RECORD = { tell: 16, ask: 17, reply: 18, fence: 19, barrier: 20, passed: 21 } as const
 
 /** Actors that wait for each other in a row; one more is refused. */
 export const CHAIN_MAX = 32

@@ -56,6 +56,8 @@ export interface RouterOptions {
   readonly retry: (attempt: () => boolean) => void
   /** The move is over for this thread, which is its `from` or its `to`. */
   readonly ended: (move: SlotMove) => void
+  /** Something that was held has been delivered. */
+  readonly released?: () => void
   /** Bytes held for one move. */
   readonly heldBytesMax: number
 }
@@ -145,6 +147,12 @@ export class Router {
     let bytes = 0
     for (const { heldBytes } of this.#incomingMoves.values()) bytes += heldBytes
     return bytes
+  }
+
+  /** Whether anything of that thread waits for a fence. */
+  holds(source: number): boolean {
+    for (const { held } of this.#incomingMoves.values()) if ((held.get(source)?.length ?? 0) > 0) return true
+    return false
   }
 
   /** Sends a record whose head begins with the slot. False: overloaded. */
@@ -350,11 +358,13 @@ export class Router {
       this.#options.deliver(kind, source, bytes)
     }
     incoming.held.delete(source)
-    if (incoming.held.size > 0) return
-    const { move } = incoming
-    this.#incomingMoves.delete(move.id)
-    for (const slot of move.slots) if (this.#incoming.get(slot) === incoming) this.#incoming.delete(slot)
-    this.#options.ended(move)
+    if (incoming.held.size === 0) {
+      const { move } = incoming
+      this.#incomingMoves.delete(move.id)
+      for (const slot of move.slots) if (this.#incoming.get(slot) === incoming) this.#incoming.delete(slot)
+      this.#options.ended(move)
+    }
+    this.#options.released?.()
   }
 
   #endIfPassed(outgoing: Outgoing): void {

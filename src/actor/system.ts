@@ -14,6 +14,7 @@ import { copyOf, decodeValue, encodeValue, errorData, errorOf } from './codec.ts
 import { type ActorServices, contextOf } from './context.ts'
 import { Directory } from './directory.ts'
 import type { FailureLimits } from './failure-policy.ts'
+import type { Gates } from './gate.ts'
 import type { ActorKind } from './kind.ts'
 import {
   decodeMessage,
@@ -52,6 +53,7 @@ export interface ActorSystemOptions {
   /** Answers go to the thread that asked, in the lane that requests never fill. */
   readonly toAsker: (thread: number, ...message: Parameters<Send>) => boolean
   readonly deadLetter: (reason: DeadReason) => void
+  readonly gates: Gates
   readonly soon?: (run: () => void) => void
   readonly later?: (run: () => void) => void
 }
@@ -108,6 +110,7 @@ export class ActorSystem implements ActorSender {
         this.#replyError(message, new PolyloopError('ACTOR_UNREACHABLE', { actor }))
       },
       emptied: (moveId) => options.router.emptied(moveId),
+      gates: options.gates,
     })
   }
 

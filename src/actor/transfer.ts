@@ -8,7 +8,8 @@ import type { ActorKind } from './kind.ts'
 export type ActorMoveMessage =
   /** Everything but these has left, or is behind this. What comes for them waits for them. */
   | { readonly kind: 'released'; readonly awaited: readonly string[] }
-  | { readonly kind: 'actor'; readonly frozen: FrozenActor }
+  /** It handles nothing before its gate opens. */
+  | { readonly kind: 'actor'; readonly frozen: FrozenActor; readonly gate: number }
   /** An awaited actor that does not come: its handler took too long, or its state cannot travel. */
   | { readonly kind: 'lost'; readonly key: string }
 

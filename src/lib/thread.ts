@@ -14,6 +14,10 @@ export const THREAD = { main: 0, acceptor: 1, bridge: 2, store: 3, nextAcceptor:
 /** Number of thread indexes: 8 reserved, then the seats of shards. */
 export const THREADS_MAX = THREAD.firstShard + SEATS_MAX
 
+export function isAcceptor(thread: number): boolean {
+  return thread === THREAD.acceptor || thread === THREAD.nextAcceptor
+}
+
 /** Seat of a shard → thread index. */
 export function threadOfSeat(seat: number): number {
   return THREAD.firstShard + seat

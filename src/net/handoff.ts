@@ -48,6 +48,27 @@ export function takeHandles(
   }
 }
 
+/**
+ * Takes the listening handle out of a server that `takeHandles` was called on; it can be posted to another thread. What
+ * connects meanwhile waits in the kernel. Undefined when the server is closed.
+ */
+export function detachListening(server: Server): TcpHandle | undefined {
+  const holder = server as unknown as { _handle: (TcpHandle & { onconnection: unknown }) | null }
+  const handle = holder._handle
+  if (handle === null) return undefined
+  handle.onconnection = () => {}
+  holder._handle = null
+  return handle
+}
+
+/** A server on a listening handle that came from another thread; call `takeHandles` on it next. */
+export async function adoptListening(handle: TcpHandle): Promise<Server> {
+  const server = createServer()
+  server.listen(handle)
+  await once(server, 'listening')
+  return server
+}
+
 /** TCP_NODELAY and keepalive, as every accepted socket gets them. */
 export function tune(handle: TcpHandle): void {
   handle.setNoDelay(true)

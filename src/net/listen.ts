@@ -32,15 +32,39 @@ export function openServers(
   })
 }
 
-/** Binds a UDP socket to every address of `host`. Throws LISTEN_FAILED. */
-export function openDatagramSockets(host: string, port: number): Promise<Opened<DatagramSocket>[]> {
+/**
+ * Binds a UDP socket to every address of `host`. Throws LISTEN_FAILED, also when the port is taken; unless `beside`, when
+ * a socket of this process has it: the new one is bound beside that, so that no datagram finds the port closed.
+ */
+export function openDatagramSockets(host: string, port: number, beside = false): Promise<Opened<DatagramSocket>[]> {
   return openAll(host, port, async (address, wanted) => {
-    const ipv6 = address.includes(':')
-    const socket = createSocket({ type: ipv6 ? 'udp6' : 'udp4', ipv6Only: address === '::1' })
-    socket.bind({ address, port: wanted })
-    await opened(socket, socket)
+    // Sockets that share a port all have to say so; only one that does not finds out that the port is taken.
+    const free = beside ? wanted : await freePort(address, wanted)
+    const socket = await bind(address, free, true)
     return { socket, host: address, port: socket.address().port }
   })
+}
+
+async function freePort(address: string, wanted: number): Promise<number> {
+  const probe = await bind(address, wanted, false)
+  const { port } = probe.address()
+  const closed = once(probe, 'close')
+  probe.close()
+  await closed
+  return port
+}
+
+async function bind(address: string, port: number, reusePort: boolean): Promise<DatagramSocket> {
+  const type = address.includes(':') ? 'udp6' : 'udp4'
+  // Only Linux shares datagrams out among such sockets; elsewhere a reload leaves a moment without a socket.
+  const socket = createSocket({
+    type,
+    ipv6Only: address === '::1',
+    reusePort: reusePort && process.platform === 'linux',
+  })
+  socket.bind({ address, port })
+  await opened(socket, socket)
+  return socket
 }
 
 async function opened(socket: Server | DatagramSocket, closer: { close(): unknown }): Promise<void> {

@@ -78,6 +78,10 @@ export class Sniffer {
     })
   }
 
+  get size(): number {
+    return this.#open.size
+  }
+
   close(): void {
     for (const sniffed of this.#open) {
       this.#remove(sniffed)

@@ -1,7 +1,7 @@
 // Main's page of metrics: the figures of every thread, from shared memory, and what those threads answered that are
 // alive. A thread that hangs is still on the page, with its figures. Text format 0.0.4.
 import { AggregatorRegistry, type Registry } from 'prom-client'
-import { otherSeat, seatOfThread, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
+import { isAcceptor, otherSeat, seatOfThread, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import { CLOSE_REASONS, FAMILIES, type Family, type FamilyName, REFUSE_REASONS } from './family.ts'
 import {
   closedColumn,
@@ -167,7 +167,7 @@ function collectFigures(
       push(figure.family, figureOf(row, FIGURE[name]), { shard, ...('labels' in figure ? figure.labels : {}) })
     }
     for (const reason of CLOSE_REASONS) push('netClosed', figureOf(row, closedColumn(reason)), { shard, reason })
-    if (thread === THREAD.acceptor) {
+    if (isAcceptor(thread)) {
       for (const reason of REFUSE_REASONS) push('netRefused', figureOf(row, refusedColumn(reason)), { shard, reason })
     }
     for (const [service, name] of services.entries()) {
@@ -195,6 +195,6 @@ const SHARD_FIGURES: readonly ServiceFigureName[] = ['opened', 'closed', 'messag
 
 // Handoffs are counted where they start, connections and messages where they live: the rest would be series of zeros.
 function serviceFiguresOf(thread: number): readonly ServiceFigureName[] {
-  if (thread === THREAD.acceptor) return ACCEPTOR_FIGURES
+  if (isAcceptor(thread)) return ACCEPTOR_FIGURES
   return thread >= THREAD.firstShard ? SHARD_FIGURES : []
 }

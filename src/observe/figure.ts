@@ -2,7 +2,7 @@
 // one survive it. Knows nothing of prom-client, sockets or rings: others add to columns, main reads.
 //
 //   one SharedArrayBuffer: [ layout word, padded ] [ THREADS_MAX × words ] [ THREADS_MAX × figures ]
-//   words of a thread:     line 0: beats, taken (written by the thread)
+//   words of a thread:     line 0: beats, taken ×2 (written by the thread)
 //                          line 1: state, generation, restarts (written by main)
 //   figures of a thread:   Float64: scalars | closed by reason | refused by reason | services × service figures
 //
@@ -92,6 +92,7 @@ const LINE_BYTES = 128
 const LINE_WORDS = LINE_BYTES / 4
 const ROW_COLUMNS = Math.ceil((SERVICES_START + SERVICES_MAX * SERVICE_COLUMNS) / 16) * 16
 const THREAD_WORDS = 2 * LINE_WORDS
+// `taken` twice: a reload has two acceptors for a while.
 const WORD = { beats: 0, taken: 1, state: LINE_WORDS, generation: LINE_WORDS + 1, restarts: LINE_WORDS + 2 } as const
 const ROWS_START_BYTES = LINE_BYTES + THREADS_MAX * THREAD_WORDS * 4
 const TABLE_BYTES = ROWS_START_BYTES + THREADS_MAX * ROW_COLUMNS * 8
@@ -103,6 +104,7 @@ export const FIGURE_LAYOUT = layoutOf([
   ...REFUSE_REASONS,
   ...Object.keys(SERVICE_FIGURES),
   `${SERVICES_MAX}x${THREADS_MAX}`,
+  'taken x2',
 ])
 
 /** The column of one service's figure, to be looked up once: `add(row, column, 1)`. */
@@ -145,6 +147,9 @@ export function countClosed(row: Float64Array, service: number, reason: CloseRea
   add(row, CLOSED[reason], 1)
 }
 
+/** Which of the two acceptors that there may be at a time. */
+export type AcceptorLine = 0 | 1
+
 export class FigureTable {
   readonly memory: SharedArrayBuffer
   readonly #words: Int32Array
@@ -177,14 +182,14 @@ export class FigureTable {
     return Atomics.load(this.#words, thread * THREAD_WORDS + WORD.beats)
   }
 
-  /** By a shard: the number of the connection it took last from its acceptor (runtime/handover-desk.ts). */
-  setTaken(thread: number, sequence: number): void {
-    Atomics.store(this.#words, thread * THREAD_WORDS + WORD.taken, sequence)
+  /** By a shard: the number of the connection it took last from an acceptor (runtime/handover-desk.ts). */
+  setTaken(thread: number, acceptor: AcceptorLine, sequence: number): void {
+    Atomics.store(this.#words, thread * THREAD_WORDS + WORD.taken + acceptor, sequence)
   }
 
   /** Wraps around at 2^32: look at differences only. */
-  taken(thread: number): number {
-    return Atomics.load(this.#words, thread * THREAD_WORDS + WORD.taken)
+  taken(thread: number, acceptor: AcceptorLine): number {
+    return Atomics.load(this.#words, thread * THREAD_WORDS + WORD.taken + acceptor)
   }
 
   state(thread: number): ThreadState {

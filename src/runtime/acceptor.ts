@@ -1,10 +1,19 @@
 // The acceptor: owns the listening sockets and the UDP sockets, finds the session of each connection, and gives it to
 // the shard of that session. Relays no byte of a connection.
+import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
-import { SEATS_MAX } from '../lib/thread.ts'
-import { peerOf, plainAddress, type TcpHandle, takeHandles, tune } from '../net/handoff.ts'
+import { SEATS_MAX, THREAD } from '../lib/thread.ts'
+import {
+  adoptListening,
+  detachListening,
+  peerOf,
+  plainAddress,
+  type TcpHandle,
+  takeHandles,
+  tune,
+} from '../net/handoff.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import { openServers } from '../net/listen.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
@@ -12,7 +21,7 @@ import { RECORD } from '../net/record.ts'
 import { peerKey, type SessionOf } from '../net/session-key.ts'
 import { Sniffer } from '../net/sniffer.ts'
 import type { RefuseReason } from '../observe/family.ts'
-import { add, refusedColumn } from '../observe/figure.ts'
+import { type AcceptorLine, add, refusedColumn } from '../observe/figure.ts'
 import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import { SlotTable } from '../placement/slots.ts'
 import { loadDefinitions } from '../services/registry.ts'
@@ -25,7 +34,7 @@ import { HandoverDesk } from './handover-desk.ts'
 import { Refusal } from './refusal.ts'
 import { SerialCounters } from './serial-counter.ts'
 import { ThreadBase } from './thread-base.ts'
-import type { AcceptorControl, ThreadData } from './thread-data.ts'
+import type { AcceptorControl, InheritanceMessage, ThreadData } from './thread-data.ts'
 
 const TIMERS_PER_TURN = 1_000
 const REFUSALS_LOGGED_PER_SECOND = 2
@@ -36,6 +45,12 @@ const WAITING_MS = 5_000
 const WAITING_RETRY_MS = 20
 /** How long a surplus connection of a listener with a limit of its own waits: the end of the one before may be on its way. */
 const SURPLUS_MS = 20
+
+/** An acceptor whose successor listens waits so long for the connections that it still holds. */
+const LEAVE_MS_MAX = 15_000
+const LEAVE_POLL_MS = 50
+/** Datagrams that were in the old socket's queue when the new one was bound. */
+const DATAGRAMS_LEFT_MS = 100
 
 /** An accepted connection on its way to a shard. */
 interface Arrival {
@@ -65,7 +80,7 @@ export class Acceptor implements AcceptorControl {
   readonly #refusal: Refusal
   readonly #datagrams: DatagramGate
   readonly #refused: LimitedLogger
-  readonly #servers: Server[] = []
+  readonly #servers: { readonly server: Server; readonly index: number; readonly host: string }[] = []
   readonly #sessionOf: (SessionOf | undefined)[] = []
   #waiting: Waiting[] = []
   #retryScheduled = false
@@ -99,6 +114,7 @@ export class Acceptor implements AcceptorControl {
       slots,
       clock,
       heapRefuseAt: heap.refuseAt,
+      line: lineOf(data.thread),
     })
     const allowed = connectionsAllowed(processLimits(), data.shardCount + 2)
     if (allowed < net.maxConnections)
@@ -126,6 +142,7 @@ export class Acceptor implements AcceptorControl {
       const { service, transport } = listener
       const sessionOf = services[listener.serviceIndex]?.listeners[transport]?.sessionOf
       this.#sessionOf[listener.index] = sessionOf && this.#guarded(sessionOf, service)
+      if (this.#data.inherits) continue
       const opened = transport === 'udp' ? await this.#datagrams.open(listener) : await this.#open(listener)
       for (const { host, port } of opened) addresses.push({ service, transport, host, port })
     }
@@ -150,9 +167,49 @@ export class Acceptor implements AcceptorControl {
     return this.#desk.shardLeaving(shard)
   }
 
+  async giveListeners(port: MessagePort): Promise<void> {
+    const tell = (message: InheritanceMessage, moved: readonly TcpHandle[] = []): void =>
+      port.postMessage(message, [...moved] as unknown as MessagePort[])
+    for (const { server, index, host } of this.#servers.splice(0)) {
+      const handle = detachListening(server)
+      if (handle !== undefined) tell({ kind: 'listener', index, host, handle }, [handle])
+    }
+    tell({ kind: 'last', admission: this.#admission.freeze() })
+    this.#desk.retire()
+    const untilMs = this.#base.clock.nowMs() + LEAVE_MS_MAX
+    // Its successor's sockets are bound beside these by then, and what these still get is answered.
+    await once(port, 'message')
+    await pause(DATAGRAMS_LEFT_MS)
+    this.#datagrams.close()
+    const held = (): number => this.#sniffer.size + this.#waiting.length + this.#desk.owed
+    while (held() > 0 && this.#base.clock.nowMs() < untilMs) await pause(LEAVE_POLL_MS)
+  }
+
+  async takeListeners(port: MessagePort): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    let adopted = Promise.resolve()
+    port.on('message', (message: InheritanceMessage) => {
+      if (message.kind === 'last') {
+        this.#admission.thaw(message.admission)
+        adopted.then(resolve, reject)
+      } else adopted = adopted.then(() => this.#adopt(message.index, message.host, message.handle))
+    })
+    await promise
+    for (const listener of this.#data.listeners) {
+      if (listener.transport === 'udp') await this.#datagrams.open(listener, true)
+    }
+    port.postMessage('open')
+  }
+
+  async #adopt(index: number, host: string, handle: TcpHandle): Promise<void> {
+    const listener = this.#data.listeners[index]
+    if (listener === undefined) handle.close()
+    else this.#serve(listener, host, await adoptListening(handle))
+  }
+
   stop(): void {
     this.#stopped = true
-    for (const server of this.#servers) server.close()
+    for (const { server } of this.#servers) server.close()
     this.#datagrams.close()
     this.#sniffer.close()
     for (const { arrival } of this.#waiting) this.#turnAway(arrival, 'shutdown')
@@ -183,17 +240,20 @@ export class Acceptor implements AcceptorControl {
         ? createServer()
         : createServer({ pauseOnConnect: true }, (socket) => this.#accept(listener, undefined, socket))
     const opened = await openServers(listener.host, listener.port, config.net.backlog, make)
-    for (const { socket } of opened) {
-      if (rawHandoff) {
-        takeHandles(
-          socket,
-          (handle) => this.#accept(listener, handle, undefined),
-          (status) => this.#acceptFailed(listener, status),
-        )
-      }
-      this.#servers.push(socket)
+    for (const { socket, host } of opened) {
+      if (rawHandoff) this.#serve(listener, host, socket)
+      else this.#servers.push({ server: socket, index: listener.index, host })
     }
     return opened
+  }
+
+  #serve(listener: ListenerSpec, host: string, server: Server): void {
+    takeHandles(
+      server,
+      (handle) => this.#accept(listener, handle, undefined),
+      (status) => this.#acceptFailed(listener, status),
+    )
+    this.#servers.push({ server, index: listener.index, host })
   }
 
   #accept(listener: ListenerSpec, handle: TcpHandle | undefined, socket: Socket | undefined): void {
@@ -339,6 +399,15 @@ export class Acceptor implements AcceptorControl {
 function remoteOf(socket: Socket | undefined): RemoteAddress | undefined {
   const { remoteAddress, remotePort: port } = socket ?? {}
   return remoteAddress === undefined || port === undefined ? undefined : { address: plainAddress(remoteAddress), port }
+}
+
+/** Two acceptors at a time have different indexes. */
+export function lineOf(thread: number): AcceptorLine {
+  return thread === THREAD.acceptor ? 0 : 1
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 function keyOf({ address, port }: RemoteAddress): string {

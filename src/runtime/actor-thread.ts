@@ -1,7 +1,9 @@
 // The actor side of one thread: its router and its actor system, on top of its rings. Shards and main have one.
 
+import { Barriers } from '../actor/barrier.ts'
 import type { ActorServices } from '../actor/context.ts'
 import type { ActorDefinition } from '../actor/definition.ts'
+import { Gates } from '../actor/gate.ts'
 import { type ActorKind, createKind } from '../actor/kind.ts'
 import { ACTOR_RECORD } from '../actor/record.ts'
 import { Router, type SlotMove } from '../actor/router.ts'
@@ -28,8 +30,8 @@ import type { TimerWheel } from '../timer/wheel.ts'
 const HELD_BYTES_MAX = 32 * 1024 * 1024
 /** Mailboxes are counted at most so often: it means a look at every actor. */
 const DEPTHS_MS = 100
-/** How soon a fence that found its ring full is tried again. */
-const FENCE_RETRY_MS = 5
+/** How soon a fence or a barrier that found its ring full is tried again. */
+const RETRY_MS = 5
 
 export interface ActorThreadOptions {
   readonly self: number
@@ -56,6 +58,10 @@ export class ActorThread {
   readonly #options: ActorThreadOptions
   readonly #kinds: ReadonlyMap<string, ActorKind>
   readonly #dead: Readonly<Record<DeadReason, Cell>>
+  /** Threads that something was sent to, by index. */
+  readonly #sentTo = new Set<number>()
+  readonly #barriers: Barriers
+  readonly gates: Gates
   readonly #depths = new Map<string, number>()
   #depthsMs = Number.NEGATIVE_INFINITY
 
@@ -63,6 +69,20 @@ export class ActorThread {
     const { self, mesh, wheel, config, metrics, definitions } = options
     this.#options = options
     const table = new SlotTable(options.slots)
+    const retry = (attempt: () => boolean): void => {
+      const again = (): void => {
+        if (!attempt()) wheel.schedule(RETRY_MS, again)
+      }
+      wheel.schedule(RETRY_MS, again)
+    }
+    this.#barriers = new Barriers({
+      sentTo: () => this.#sentTo,
+      toThread: (thread, kind, head, headBytes) => mesh.send(thread, 'data', kind, head, headBytes),
+      toAsker: (thread, kind, head, headBytes) => mesh.send(thread, 'control', kind, head, headBytes),
+      retry,
+      holds: (source) => this.router.holds(source),
+    })
+    this.gates = new Gates({ barrier: (done) => this.#barriers.begin(done), soon: queueMicrotask })
     const letters = metrics.counter(FAMILIES.actorDeadLetters)
     this.#dead = recordOf(DEAD_REASONS, (reason) => letters.cell({ reason }))
     this.#kinds = createKinds(definitions, config, metrics, (kind) => this.#depthOf(kind))
@@ -70,7 +90,7 @@ export class ActorThread {
       self,
       owners: (slot) => threadOfSeat(table.shardOf(slot)),
       toThread: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
-        this.toThread('data', thread, kind, head, headBytes, body, bodyStart, bodyBytes),
+        this.toThread(thread, kind, head, headBytes, body, bodyStart, bodyBytes),
       deliver: (kind, source, record) => {
         if (isForActor(kind)) this.system.deliver(kind, source, record)
         else options.deliver(kind, source, record)
@@ -81,12 +101,8 @@ export class ActorThread {
         if (isForActor(kind)) this.system.reject(kind, source, record, reason)
         else options.log.warn('runtime.record_rejected', { record: kind, reason })
       },
-      retry: (attempt) => {
-        const again = (): void => {
-          if (!attempt()) wheel.schedule(FENCE_RETRY_MS, again)
-        }
-        wheel.schedule(FENCE_RETRY_MS, again)
-      },
+      retry,
+      released: () => this.#barriers.released(),
       ended: options.ended,
       heldBytesMax: HELD_BYTES_MAX,
     })
@@ -103,6 +119,7 @@ export class ActorThread {
       toAsker: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
         mesh.send(thread, 'control', kind, head, headBytes, body, bodyStart, bodyBytes),
       deadLetter: (reason) => void this.#dead[reason].value++,
+      gates: this.gates,
       limits: {
         mailboxMax: actor.mailbox,
         askTimeoutMs: actor.askTimeout,
@@ -121,7 +138,6 @@ export class ActorThread {
 
   /** Sends to a given thread, which is another one. */
   toThread(
-    lane: 'data' | 'control',
     thread: number,
     kind: number,
     head: Uint8Array,
@@ -130,16 +146,27 @@ export class ActorThread {
     bodyStart = 0,
     bodyBytes = body === undefined ? 0 : body.byteLength - bodyStart,
   ): boolean {
-    return this.#options.mesh.send(thread, lane, kind, head, headBytes, body, bodyStart, bodyBytes)
+    this.#sentTo.add(thread)
+    return this.#options.mesh.send(thread, 'data', kind, head, headBytes, body, bodyStart, bodyBytes)
   }
 
   /** A record of another thread. False: it is none of the actors'. */
   receive(kind: number, source: number, record: Buffer): boolean {
     if (kind === ACTOR_RECORD.reply) this.system.answered(record)
     else if (kind === ACTOR_RECORD.fence) this.router.fence(record.readUInt32LE(0), source)
+    else if (kind === ACTOR_RECORD.barrier) this.#barriers.asked(record.readUInt32LE(0), source)
+    else if (kind === ACTOR_RECORD.passed) this.#barriers.passed(record.readUInt32LE(0), source)
     else if (isForActor(kind)) this.router.receive(kind, source, record)
     else return false
     return true
+  }
+
+  /** A thread is gone; call it before its successor may send. */
+  threadDown(thread: number): void {
+    this.#sentTo.delete(thread)
+    this.router.threadDown(thread)
+    this.#barriers.threadDown(thread)
+    this.gates.threadDown(thread)
   }
 
   /** Of the fullest mailbox of a kind. All kinds are looked at together, once per collection. */

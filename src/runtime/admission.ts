@@ -19,6 +19,9 @@ interface Tracked {
   shard: number
 }
 
+/** Connections that count towards a limit. */
+export type FrozenAdmission = readonly (Tracked & { readonly id: number })[]
+
 /** Whether shards have to report the end of each connection: otherwise nobody needs to know. */
 export function tracksEnds(connectionsPerAddressMax: number, listeners: readonly ListenerSpec[]): boolean {
   return connectionsPerAddressMax > 0 || listeners.some((one) => one.connectionsMax !== undefined)
@@ -99,6 +102,20 @@ export class Admission {
   moved(id: number, shard: number): void {
     const tracked = this.#tracked.get(id)
     if (tracked !== undefined) tracked.shard = shard
+  }
+
+  /** What a successor goes on with. */
+  freeze(): FrozenAdmission {
+    return [...this.#tracked].filter(([, { shard }]) => shard >= 0).map(([id, tracked]) => ({ id, ...tracked }))
+  }
+
+  thaw(frozen: FrozenAdmission): void {
+    if (!this.tracks) return
+    for (const { id, listener, address, shard } of frozen) {
+      this.#tracked.set(id, { listener, address, shard })
+      this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
+      this.#byListener[listener] = (this.#byListener[listener] ?? 0) + 1
+    }
   }
 
   /** A shard is gone, and with it all its connections. */

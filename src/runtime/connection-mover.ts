@@ -8,12 +8,14 @@
 //      │ ── connection + handle, port ────▶ │  thaw, then what was held
 //      │ ◀─────────────── took, port ────── │
 import type { MessagePort } from 'node:worker_threads'
+import type { Gates } from '../actor/gate.ts'
 import type { Router } from '../actor/router.ts'
 import type { Connection } from '../net/connection.ts'
 import type { EventLoop } from '../net/event-loop.ts'
 import type { FrozenConnection } from '../net/frozen-connection.ts'
 import type { TcpHandle } from '../net/handoff.ts'
 import { RECORD } from '../net/record.ts'
+import { countArrived } from '../observe/figure.ts'
 import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import type { Cell, HistogramCell } from '../observe/metrics.ts'
 import { slotOf } from '../placement/slots.ts'
@@ -36,6 +38,7 @@ export interface ConnectionMoverOptions {
   readonly post: ConnectionPost
   readonly portTo: (thread: number) => MessagePort | undefined
   readonly toThread: (thread: number, kind: number, head: Uint8Array, headBytes: number) => boolean
+  readonly gates: Gates
   readonly thaw: (frozen: FrozenConnection, handle: TcpHandle) => Connection | undefined
   /** What travels with a connection, and how it is taken up again. */
   readonly pack: (connection: Connection) => Luggage
@@ -60,6 +63,8 @@ export interface MoveProgress {
 interface Batch {
   readonly to: number
   readonly left: Set<number>
+  /** Of those left: what was posted, by id, with its service. */
+  readonly posted: Map<number, number>
   readonly giveUp: () => void
 }
 
@@ -123,7 +128,7 @@ export class ConnectionMover {
         break
       }
       case 'connection':
-        this.#take(from, message.arriving)
+        this.#options.gates.wait(from, message.gate, () => this.#take(from, message.arriving))
         break
       case 'wont-move':
         this.#options.post.release(message.id)
@@ -135,7 +140,8 @@ export class ConnectionMover {
 
   /** What was on its way there is lost with it; the rest is tried again with its successor. */
   threadDown(thread: number): void {
-    for (const [number, batch] of [...this.#batches]) if (batch.to === thread) this.#end(number, batch)
+    for (const [number, batch] of [...this.#batches])
+      if (batch.to === thread) this.#lost(number, batch, 'its new shard died')
   }
 
   #look(): void {
@@ -188,18 +194,16 @@ export class ConnectionMover {
     const cancel = this.#options.loop.after(TOOK_MS, () => {
       const batch = this.#batches.get(number)
       if (batch === undefined) return
-      this.#failed += batch.left.size
-      this.#options.failed.value += batch.left.size
-      this.#options.log.error({ to, connections: batch.left.size, reason: 'no answer' })
-      this.#end(number, batch)
+      this.#lost(number, batch, 'no answer')
     })
-    this.#batches.set(number, { to, left: new Set(ids), giveUp: cancel })
+    this.#batches.set(number, { to, left: new Set(ids), posted: new Map(), giveUp: cancel })
     port.postMessage({ kind: 'will-move', batch: number, ids } satisfies ConnectionMoveMessage)
   }
 
   #send(number: number, connection: Connection): void {
+    const { gates, portTo } = this.#options
     const batch = this.#batches.get(number)
-    const port = batch && this.#options.portTo(batch.to)
+    const port = batch && portTo(batch.to)
     if (batch === undefined || port === undefined) return
     const { id, session } = connection
     const luggage = this.#options.pack(connection)
@@ -211,9 +215,12 @@ export class ConnectionMover {
     }
     try {
       const arriving: ArrivingConnection = { ...frozen, luggage }
-      port.postMessage({ kind: 'connection', arriving } satisfies ConnectionMoveMessage, [
+      // What its handler sent from here must arrive before what it will send from there.
+      const gate = gates.close(batch.to, (message) => port.postMessage(message))
+      port.postMessage({ kind: 'connection', arriving, gate } satisfies ConnectionMoveMessage, [
         frozen.handle as unknown as MessagePort,
       ])
+      batch.posted.set(id, connection.service)
       this.#options.post.ended(id, session)
       this.#options.onMoved(id, batch.to)
     } catch (error) {
@@ -237,11 +244,25 @@ export class ConnectionMover {
   #settle(number: number, id: number): void {
     const batch = this.#batches.get(number)
     if (batch === undefined || !batch.left.delete(id)) return
+    batch.posted.delete(id)
     this.#moved++
     this.#options.moved.value++
     if (batch.left.size > 0) return
     this.#end(number, batch)
     this.#lookNow()
+  }
+
+  /** What was posted will not be heard of again: it is booked as closed, here, where it was last. */
+  #lost(number: number, batch: Batch, reason: string): void {
+    const { loop, failed, log } = this.#options
+    for (const [id, service] of batch.posted) {
+      if (service >= 0) countArrived(loop.figures, service)
+      loop.ended(service, id, 'error')
+    }
+    this.#failed += batch.posted.size
+    failed.value += batch.posted.size
+    if (batch.posted.size > 0) log.error({ to: batch.to, connections: batch.posted.size, reason })
+    this.#end(number, batch)
   }
 
   #end(number: number, batch: Batch): void {

@@ -38,8 +38,9 @@ export class DatagramGate {
     this.#droppedOut = dropped.cell({ direction: 'out' })
   }
 
-  async open(listener: ListenerSpec): Promise<Opened<Socket>[]> {
-    const opened = await openDatagramSockets(listener.host, listener.port)
+  /** `beside`: another acceptor of this process still has the port. */
+  async open(listener: ListenerSpec, beside = false): Promise<Opened<Socket>[]> {
+    const opened = await openDatagramSockets(listener.host, listener.port, beside)
     this.#sockets[listener.index] = opened.map(({ socket }) => socket)
     for (const [index, { socket }] of opened.entries()) {
       socket.on('message', (payload, from) => this.#onMessage(listener, index, payload, from))

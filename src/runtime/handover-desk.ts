@@ -4,7 +4,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Clock } from '../lib/clock.ts'
 import { threadOfSeat } from '../lib/thread.ts'
 import type { Handover } from '../net/handover.ts'
-import { add, FIGURE, type FigureTable, figureOf, serviceColumn } from '../observe/figure.ts'
+import { type AcceptorLine, add, FIGURE, type FigureTable, figureOf, serviceColumn } from '../observe/figure.ts'
 import type { SlotTable } from '../placement/slots.ts'
 
 /** A shard that took nothing for so long though something was posted gets nothing more until it moves. */
@@ -41,11 +41,15 @@ export interface HandoverDeskOptions {
   readonly slots: SlotTable
   readonly clock: Clock
   readonly heapRefuseAt: number
+  /** Which acceptor this is. */
+  readonly line: AcceptorLine
 }
 
 export class HandoverDesk {
   readonly #options: HandoverDeskOptions
   readonly #lines: ShardLine[]
+  /** Its successor keeps the books. */
+  #retired = false
 
   constructor(options: HandoverDeskOptions) {
     this.#options = options
@@ -148,6 +152,19 @@ export class HandoverDesk {
     return lost
   }
 
+  /** A successor has the listeners; this one only gives away what it still holds. */
+  retire(): void {
+    this.#retired = true
+  }
+
+  /** Connections that were given away and have not arrived. */
+  get owed(): number {
+    return this.#lines.reduce(
+      (sum, line, shard) => sum + (line.port === undefined ? 0 : Math.max(0, this.#look(shard, line))),
+      0,
+    )
+  }
+
   /** Connections of a service that live on shards, or are on their way to one. */
   openOf(serviceIndex: number): number {
     let open = 0
@@ -188,7 +205,7 @@ export class HandoverDesk {
   #look(shard: number, line: ShardLine): number {
     const { table, clock } = this.#options
     const thread = threadOfSeat(shard)
-    const taken = table.taken(thread)
+    const taken = table.taken(thread, this.#options.line)
     // A shard that owed nothing until now starts to owe now.
     if (taken !== line.taken || line.sequence === line.taken) {
       line.taken = taken
@@ -199,6 +216,7 @@ export class HandoverDesk {
   }
 
   #countTaken(line: ShardLine): void {
+    if (this.#retired) return
     for (const service of this.#options.services) {
       const opened = figureOf(line.row, serviceColumn(service, 'opened'))
       add(this.#options.figures, serviceColumn(service, 'handoffsOk'), opened - (line.acknowledged[service] as number))
@@ -213,7 +231,7 @@ export class HandoverDesk {
     for (const service of this.#options.services) {
       const opened = figureOf(line.row, serviceColumn(service, 'opened'))
       const untaken = (line.posted[service] as number) - opened
-      if (untaken > 0) {
+      if (untaken > 0 && !this.#retired) {
         lost += untaken
         add(this.#options.figures, serviceColumn(service, 'handoffsFailed'), untaken)
       }

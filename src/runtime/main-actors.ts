@@ -111,7 +111,7 @@ export class MainActors {
   }
 
   threadDown(thread: number): void {
-    this.#actors.router.threadDown(thread)
+    this.#actors.threadDown(thread)
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 // What two shards say to each other on their port while slots move between them. One port for a pair, for as long as
 // both live: everything of all moves from one to the other is in one order.
 
+import type { GateMessage } from '../actor/gate.ts'
 import type { MoveMessage } from '../actor/router.ts'
 import type { FrozenSubscription, FrozenTopic } from '../actor/topic-frozen.ts'
 import type { ActorMoveMessage } from '../actor/transfer.ts'
@@ -9,7 +10,7 @@ import type { TcpHandle } from '../net/handoff.ts'
 import type { AttachedSession } from './session-book.ts'
 
 /** From the old owner of slots to the new one, about one move. */
-export type SlotMoveMessage = (MoveMessage | ActorMoveMessage | TopicMoveMessage | ElsewhereMessage) & {
+export type SlotMoveMessage = (MoveMessage | ActorMoveMessage | TopicMoveMessage | ElsewhereMessage | GateMessage) & {
   readonly move: number
 }
 
@@ -28,7 +29,8 @@ interface ElsewhereMessage {
 export type ConnectionMoveMessage =
   /** The new owner must hold what it has for them, and answer with a `holding` record. */
   | { readonly kind: 'will-move'; readonly batch: number; readonly ids: readonly number[] }
-  | { readonly kind: 'connection'; readonly arriving: ArrivingConnection }
+  /** It goes on when its gate opens. */
+  | { readonly kind: 'connection'; readonly arriving: ArrivingConnection; readonly gate: number }
   | { readonly kind: 'wont-move'; readonly id: number }
   /** The answer to a `connection`. */
   | { readonly kind: 'took'; readonly id: number }
@@ -45,4 +47,4 @@ export interface Luggage {
   readonly sessions: readonly AttachedSession[]
 }
 
-export type ShardMessage = SlotMoveMessage | ConnectionMoveMessage
+export type ShardMessage = SlotMoveMessage | ConnectionMoveMessage | GateMessage

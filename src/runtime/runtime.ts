@@ -1,7 +1,7 @@
 // The runtime of one process: memory, threads and their supervision, the admin endpoint, and the ways to move and to
 // shut down. Main never touches the data path.
 import { availableParallelism } from 'node:os'
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
@@ -23,9 +23,10 @@ import { ThreadSampler } from '../observe/thread-sampler.ts'
 import { SlotTable } from '../placement/slots.ts'
 import { Doorbells } from '../ring/doorbell.ts'
 import type { ServiceDefinition } from '../services/service.ts'
+import { AcceptorLine } from './acceptor-line.ts'
 import { adminViewOf } from './admin-view.ts'
 import { Balancer } from './balancer.ts'
-import { controlOf, moving, type Remote } from './control.ts'
+import { controlOf, type Remote } from './control.ts'
 import { type ConfigSource, type FreshConfig, LAYOUT, readFresh } from './fresh-config.ts'
 import { chooseHandoff } from './handoff-choice.ts'
 import { HeapGuard } from './heap-guard.ts'
@@ -38,7 +39,7 @@ import { SeatBook } from './seat-book.ts'
 import { SerialCounters } from './serial-counter.ts'
 import { SlotMover } from './slot-mover.ts'
 import { Supervisor } from './supervisor.ts'
-import type { AcceptorControl, ShardControl } from './thread-data.ts'
+import type { ShardControl } from './thread-data.ts'
 import { ThreadSpawner, tryCall } from './thread-spawner.ts'
 
 const SAMPLE_MS = 1_000
@@ -79,9 +80,8 @@ export class Runtime {
   readonly #heapGuard: HeapGuard
   /** By seat. */
   readonly #shards = new Map<number, Remote<ShardControl>>()
-  #acceptor: Remote<AcceptorControl> | undefined
+  readonly #acceptor: AcceptorLine
   #readiness: Readiness = 'starting'
-  #addresses: readonly ListeningAddress[] = []
   #admin: AdminServer | undefined
   #timer: NodeJS.Timeout | undefined
   #drained: Promise<boolean> | undefined
@@ -124,6 +124,14 @@ export class Runtime {
       this.#fresh,
     )
     this.#spawner.shardCount = shardCount
+    this.#acceptor = new AcceptorLine({
+      table,
+      log: this.log,
+      spawner: this.#spawner,
+      supervisor: () => this.#supervisor,
+      timeoutMs: () => this.#fresh.config.control.timeout,
+      shards: this.#shards,
+    })
     this.#actors = new MainActors({
       clock: systemClock,
       config,
@@ -150,13 +158,13 @@ export class Runtime {
       log: this.log,
       graceMs: () => this.#fresh.config.reload.grace,
       renew: () => this.#renew(),
-      renewAcceptor: () => Promise.resolve(),
+      renewAcceptor: () => this.#acceptor.renew(),
       setShardCount: (count) => {
         this.#spawner.shardCount = count
       },
       threads: {
         start: (seat) => this.#startShard(seat),
-        leave: async (seat) => void (await this.#call('shardLeaving', 'acceptor', this.#acceptor?.shardLeaving(seat))),
+        leave: (seat) => this.#acceptor.shardLeaving(seat),
         retire: (seat) => this.#callShard(seat, 'retire', (shard) => shard.retire()),
         progress: (seat) => this.#callShard(seat, 'progress', (shard) => shard.progress()),
         slotsWith: (seat, count) => this.#callShard(seat, 'slotsWith', (shard) => shard.slotsWith(count)),
@@ -181,7 +189,7 @@ export class Runtime {
       clock: systemClock,
       enabled: new Set(listeners.map(({ serviceIndex }) => serviceIndex)),
       readiness: () => this.#readiness,
-      listeners: () => this.#addresses,
+      listeners: () => this.#acceptor.addresses,
       migration: () => this.#rollout.report,
     })
     this.#exposition = new Exposition({ table, services: names, version, sources: () => this.#sources() })
@@ -222,7 +230,7 @@ export class Runtime {
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
       this.#refuseIfClosed()
       this.#readiness = 'ready'
-      for (const address of this.#addresses) this.log.info('net.listening', { ...address })
+      for (const address of this.#acceptor.addresses) this.log.info('net.listening', { ...address })
       this.log.info('runtime.ready', { shards: this.#book.count, pid: process.pid, version: this.#options.version })
     } catch (error) {
       // A drain that came during the start ends what there is, and says how that went.
@@ -233,7 +241,7 @@ export class Runtime {
 
   /** Open sockets of all listeners; where port 0 was asked for, the port that was got. */
   get listeners(): readonly ListeningAddress[] {
-    return this.#addresses
+    return this.#acceptor.addresses
   }
 
   get adminAddresses(): readonly { readonly host: string; readonly port: number }[] {
@@ -332,7 +340,7 @@ export class Runtime {
     this.log.info('runtime.draining', { grace_ms: graceMs })
     this.#supervisor.retire()
     this.#rollout.close()
-    await this.#call('stop', 'acceptor', this.#acceptor?.stop())
+    await this.#acceptor.stop()
     const left = await Promise.all(
       [...this.#shards.keys()].map((seat) => this.#drainShard(seat, 1001, 'server shutting down', graceMs)),
     )
@@ -356,15 +364,14 @@ export class Runtime {
   }
 
   #startThread(thread: number, port: MessagePort): Promise<void> {
-    return thread < THREAD.firstShard ? this.#startAcceptor(port) : this.#startShardThread(seatOfThread(thread), port)
+    return thread < THREAD.firstShard
+      ? this.#startAcceptor(thread, port)
+      : this.#startShardThread(seatOfThread(thread), port)
   }
 
-  async #startAcceptor(port: MessagePort): Promise<void> {
-    const control = controlOf<AcceptorControl>(port)
-    this.#addresses = await control.start()
+  async #startAcceptor(thread: number, port: MessagePort): Promise<void> {
+    await this.#acceptor.start(thread, port)
     this.#spawner.plan = { ...this.#spawner.plan, listeners: this.#withPorts(this.#spawner.plan.listeners) }
-    this.#acceptor = control
-    await Promise.all([...this.#shards].map(([seat, shard]) => this.#connect(seat, shard, control)))
   }
 
   async #startShardThread(seat: number, port: MessagePort): Promise<void> {
@@ -388,24 +395,13 @@ export class Runtime {
   async #onReady(thread: number): Promise<void> {
     const seat = seatOfThread(thread)
     const control = this.#shards.get(seat)
-    if (control !== undefined && this.#acceptor !== undefined) await this.#connect(seat, control, this.#acceptor)
-  }
-
-  async #connect(seat: number, to: Remote<ShardControl>, from: Remote<AcceptorControl>): Promise<void> {
-    // A hung one may come back: until then the acceptor sees its state and goes round it.
-    const state = this.#table.state(threadOfSeat(seat))
-    if (state !== 'ready' && state !== 'hung') return
-    const { port1, port2 } = new MessageChannel()
-    await Promise.all([
-      this.#call('acceptFrom', `shard ${shardOfSeat(seat)}`, to.acceptFrom(moving(port2, [port2]))),
-      this.#call('shardUp', 'acceptor', from.shardUp(seat, moving(port1, [port1]))),
-    ])
+    if (control !== undefined) await this.#acceptor.connect(seat, control)
   }
 
   #onDown(thread: number): void {
     this.#links.down(thread)
     if (thread < THREAD.firstShard) {
-      this.#acceptor = undefined
+      this.#acceptor.down(thread)
       return
     }
     const seat = seatOfThread(thread)
@@ -413,7 +409,7 @@ export class Runtime {
     for (const other of this.#spawner.shards) this.#spawner.notify(other, { kind: 'down', thread })
     this.#actors.threadDown(thread)
     this.#mover.threadDown(thread)
-    void this.#call('shardDown', 'acceptor', this.#acceptor?.shardDown(seat))
+    this.#acceptor.shardDown(seat)
   }
 
   #call<T>(call: string, thread: string, answer: Promise<T> | undefined, extraMs = 0): Promise<T | undefined> {
@@ -428,7 +424,7 @@ export class Runtime {
   /** Where port 0 was asked for, a later acceptor takes the port that the first one got. */
   #withPorts(listeners: FreshConfig['listeners']): FreshConfig['listeners'] {
     return listeners.map((listener) => {
-      const open = this.#addresses.find(
+      const open = this.#acceptor.addresses.find(
         (one) => one.service === listener.service && one.transport === listener.transport,
       )
       return open === undefined ? listener : { ...listener, port: open.port }
@@ -449,8 +445,8 @@ export class Runtime {
 
   *#sources(): Generator<{ thread: number; collect: () => Promise<Awaited<ReturnType<ShardControl['collect']>>> }> {
     yield { thread: THREAD.main, collect: () => this.#metrics.collect() }
-    const acceptor = this.#acceptor
-    if (acceptor !== undefined) yield { thread: THREAD.acceptor, collect: () => acceptor.collect() }
+    const { control: acceptor, thread } = this.#acceptor
+    if (acceptor !== undefined) yield { thread, collect: () => acceptor.collect() }
     for (const [seat, control] of this.#shards) yield { thread: threadOfSeat(seat), collect: () => control.collect() }
   }
 

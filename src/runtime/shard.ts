@@ -13,7 +13,7 @@ import type { Handover } from '../net/handover.ts'
 import { decodeRoute, RECORD, routeBytes } from '../net/record.ts'
 import type { ActorsReport } from '../observe/actor-report.ts'
 import { FAMILIES } from '../observe/family.ts'
-import { FIGURE, figureOf } from '../observe/figure.ts'
+import { type AcceptorLine, FIGURE, figureOf } from '../observe/figure.ts'
 import { errorFields } from '../observe/logger.ts'
 import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
@@ -75,8 +75,8 @@ export class Shard implements ShardControl {
   readonly #peers = new Map<number, MessagePort>()
   readonly #moves = new Map<number, SlotMove>()
   #started: Started | undefined
-  /** How many acceptors there have been: only the last one's handovers are acknowledged. */
-  #acceptors = 0
+  /** How many acceptors there have been on each line: only the last one's handovers are acknowledged. */
+  readonly #acceptors: [number, number] = [0, 0]
   #beats = 0
   #draining: { readonly code: number; readonly reason: string } | undefined
 
@@ -162,7 +162,7 @@ export class Shard implements ShardControl {
   #build({ actors: definitions, topics: topicDefinitions }: Definitions): Started {
     const { data, mesh, clock, log, metrics } = this.#base
     const toThread: ToThread = (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
-      actors.toThread('data', thread, kind, head, headBytes, body, bodyStart, bodyBytes)
+      actors.toThread(thread, kind, head, headBytes, body, bodyStart, bodyBytes)
     const services: ActorServices = {
       clock,
       log,
@@ -220,6 +220,7 @@ export class Shard implements ShardControl {
       router: actors.router,
       post,
       portTo: (thread) => this.#peers.get(thread),
+      gates: actors.gates,
       toThread,
       thaw: (frozen, handle) => this.#intake.thaw(frozen, handle),
       pack: (connection) => ({ subscriptions: topics.freeze(connection), sessions: sessions.freeze(connection) }),
@@ -237,13 +238,13 @@ export class Shard implements ShardControl {
     return { actors, topics, post, mover, sessions, services }
   }
 
-  acceptFrom(port: MessagePort): void {
-    const acceptor = ++this.#acceptors
-    this.#base.table.setTaken(this.#data.thread, 0)
+  acceptFrom(port: MessagePort, line: AcceptorLine): void {
+    const acceptor = ++this.#acceptors[line]
+    this.#base.table.setTaken(this.#data.thread, line, 0)
     port.on('message', (handover: Handover) => {
       this.#intake.take(handover)
       // What a dead acceptor had posted has the numbers of that one.
-      if (acceptor === this.#acceptors) this.#base.table.setTaken(this.#data.thread, handover.sequence)
+      if (acceptor === this.#acceptors[line]) this.#base.table.setTaken(this.#data.thread, line, handover.sequence)
       // Posted by the acceptor before it knew that this shard drains.
       if (this.#draining !== undefined) this.#sayGoodBye(this.#loop.get(handover.id))
     })
@@ -312,7 +313,9 @@ export class Shard implements ShardControl {
     const { kind } = notice
     if (kind === 'peer') this.#addPeer(notice.thread, notice.port)
     else if (kind === 'down') this.#onDown(notice.thread)
-    else if (kind === 'expect') {
+    else if (kind === 'acceptor') {
+      if (this.#ends !== undefined) this.#ends.acceptor = notice.thread
+    } else if (kind === 'expect') {
       this.#moves.set(notice.move.id, notice.move)
       this.#started?.actors.router.expect(notice.move)
       this.#base.tell({ kind: 'expecting', move: notice.move.id })
@@ -354,7 +357,10 @@ export class Shard implements ShardControl {
       case 'released':
       case 'actor':
       case 'lost':
-        actors.system.migration.arrived(message)
+        actors.system.migration.arrived(thread, message)
+        break
+      case 'flushed':
+        actors.gates.opened(thread, message.gate)
         break
       case 'topics':
         topics.arrived(message.frozen)
@@ -373,7 +379,7 @@ export class Shard implements ShardControl {
     if (this.#started === undefined) return
     const { actors, topics, post, mover } = this.#started
     const moves = [...this.#moves.values()]
-    actors.router.threadDown(thread)
+    actors.threadDown(thread)
     for (const move of moves) {
       if (move.from === thread) actors.system.migration.abandoned(move)
       if (move.to === thread) actors.system.migration.leaveFailed(move.id)

@@ -3,10 +3,13 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { SlotMove } from '../actor/router.ts'
 import type { CoreConfig } from '../config/core-options.ts'
+import type { TcpHandle } from '../net/handoff.ts'
 import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
 import type { ActorsReport } from '../observe/actor-report.ts'
+import type { AcceptorLine } from '../observe/figure.ts'
 import type { MetricJson } from '../observe/metrics.ts'
 import type { LinkEnd } from '../ring/link.ts'
+import type { FrozenAdmission } from './admission.ts'
 import type { MoveProgress } from './connection-mover.ts'
 
 /** `workerData` of every thread of ours. */
@@ -25,6 +28,8 @@ export interface ThreadData {
   readonly serials: SharedArrayBuffer
   /** Whether raw handles move; else the documented public way. */
   readonly rawHandoff: boolean
+  /** An acceptor that gets its listening sockets from its predecessor. */
+  readonly inherits: boolean
   readonly control: MessagePort
   /** Main's end for calls from the thread. */
   readonly main: MessagePort
@@ -60,7 +65,19 @@ export interface ShiftNotice {
   readonly kind: 'shift'
   readonly move: SlotMove
 }
-export type NoticeToThread = LinkNotice | UnlinkNotice | DownNotice | PeerNotice | ExpectNotice | ShiftNotice
+/** Ends of connections are another acceptor's business now. */
+export interface AcceptorNotice {
+  readonly kind: 'acceptor'
+  readonly thread: number
+}
+export type NoticeToThread =
+  | AcceptorNotice
+  | LinkNotice
+  | UnlinkNotice
+  | DownNotice
+  | PeerNotice
+  | ExpectNotice
+  | ShiftNotice
 
 /** any thread → main, one-way. */
 export type NoticeToMain =
@@ -74,8 +91,8 @@ export type NoticeToMain =
 export interface ShardControl {
   /** Loads the modules and starts the services; the shard is ready when this is answered. */
   start(): Promise<void>
-  /** A new acceptor, or its first: connections come through `port`. */
-  acceptFrom(port: MessagePort): void
+  /** A new acceptor, or its first: connections come through `port`. `line` tells two at a time apart. */
+  acceptFrom(port: MessagePort, line: AcceptorLine): void
   /** Closes every connection with `code` and `reason`; answers when all are gone or `graceMs` is over: how many are left. */
   drain(code: number, reason: string, graceMs: number): Promise<number>
   collect(): Promise<readonly MetricJson[]>
@@ -97,10 +114,19 @@ export interface AcceptorControl {
   shardDown(shard: number): void
   /** It gives the shard nothing more; settles when all that it gave has arrived. */
   shardLeaving(shard: number): Promise<void>
+  /** Gives the listening sockets to its successor; settles when it has given away all connections that it held. */
+  giveListeners(port: MessagePort): Promise<void>
+  /** Takes them; settles when all listeners are its own. */
+  takeListeners(port: MessagePort): Promise<void>
   /** Closes the listeners and whatever has no shard yet. */
   stop(): void
   collect(): Promise<readonly MetricJson[]>
 }
+
+/** acceptor → its successor, on the port between them. */
+export type InheritanceMessage =
+  | { readonly kind: 'listener'; readonly index: number; readonly host: string; readonly handle: TcpHandle }
+  | { readonly kind: 'last'; readonly admission: FrozenAdmission }
 
 /** shard → main, calls. */
 export interface MainControl {

@@ -46,6 +46,8 @@ export class ThreadSpawner {
   plan: ThreadPlan
   shardCount = 0
   rawHandoff = true
+  /** The acceptor that starts next gets its sockets from its predecessor. */
+  inherits = false
   readonly #options: ThreadSpawnerOptions
   readonly #workers = new Map<number, { readonly worker: Worker; readonly exited: Promise<void> }>()
 
@@ -83,6 +85,7 @@ export class ThreadSpawner {
       shardCount: this.shardCount,
       ...memory,
       rawHandoff: this.rawHandoff,
+      inherits: name === 'acceptor' && this.inherits,
       control: control.port2,
       main: calls.port2,
     }

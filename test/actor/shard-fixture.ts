@@ -2,7 +2,9 @@
 // ring. Nothing moves until a step is taken, so that a test, or the simulation, decides every interleaving.
 import assert from 'node:assert/strict'
 import { type ActorRef, refTo } from '../../src/actor/actor-ref.ts'
+import { Barriers } from '../../src/actor/barrier.ts'
 import type { ActorDefinition, Handlers } from '../../src/actor/definition.ts'
+import { type GateMessage, Gates } from '../../src/actor/gate.ts'
 import { type ActorKind, createKind } from '../../src/actor/kind.ts'
 import { ACTOR_RECORD } from '../../src/actor/record.ts'
 import { type MoveMessage, Router, type SlotMove } from '../../src/actor/router.ts'
@@ -31,7 +33,7 @@ interface Carried {
   readonly bytes: Buffer
 }
 
-export type PortMessage = MoveMessage | ActorMoveMessage
+export type PortMessage = MoveMessage | ActorMoveMessage | GateMessage
 
 interface Port {
   readonly move: SlotMove
@@ -50,6 +52,9 @@ export class FixtureShard {
   /** What the router says is over. */
   readonly ended: SlotMove[] = []
   readonly attempts: (() => boolean)[] = []
+  readonly barriers: Barriers
+  readonly gates: Gates
+  readonly #sentTo = new Set<number>()
 
   constructor(shards: FixtureShards, thread: number, generation: number) {
     this.thread = thread
@@ -59,10 +64,23 @@ export class FixtureShard {
       kinds.set(definition.kind, createKind(definition, 60_000, { ok: cell, failed: cell, refused: cell, dead: cell }))
     }
     this.kinds = kinds
+    const soon = (run: () => void): void => void this.work.push(run)
+    this.barriers = new Barriers({
+      sentTo: () => this.#sentTo,
+      toThread: (to, ...message) => shards.carry(thread, to, 'data', ...message),
+      toAsker: (to, ...message) => shards.carry(thread, to, 'control', ...message),
+      retry: (attempt) => this.attempts.push(attempt),
+      holds: (source) => this.router.holds(source),
+    })
+    this.gates = new Gates({ barrier: (done) => this.barriers.begin(done), soon })
     this.router = new Router({
       self: thread,
       owners: (slot) => shards.owners[slot] as number,
-      toThread: (to, ...message) => shards.carry(thread, to, 'data', ...message),
+      toThread: (to, ...message) => {
+        this.#sentTo.add(to)
+        return shards.carry(thread, to, 'data', ...message)
+      },
+      released: () => this.barriers.released(),
       deliver: (kind, source, record) => this.system.deliver(kind, source, record),
       stays: (kind, source, record) => this.system.stays(kind, source, record),
       reject: (kind, source, record, reason) => this.system.reject(kind, source, record, reason),
@@ -70,7 +88,6 @@ export class FixtureShard {
       ended: (move) => this.ended.push(move),
       heldBytesMax: 64 * 1024,
     })
-    const soon = (run: () => void): void => void this.work.push(run)
     this.system = new ActorSystem({
       self: thread,
       generation,
@@ -92,6 +109,7 @@ export class FixtureShard {
       deadLetter: (reason) => {
         this.dead[reason] = (this.dead[reason] ?? 0) + 1
       },
+      gates: this.gates,
       soon,
       later: soon,
     })
@@ -99,8 +117,17 @@ export class FixtureShard {
 
   receive(source: number, { kind, bytes }: Carried): void {
     if (kind === ACTOR_RECORD.fence) this.router.fence(bytes.readUInt32LE(0), source)
+    else if (kind === ACTOR_RECORD.barrier) this.barriers.asked(bytes.readUInt32LE(0), source)
+    else if (kind === ACTOR_RECORD.passed) this.barriers.passed(bytes.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.reply) this.system.answered(bytes)
     else this.router.receive(kind, source, bytes)
+  }
+
+  threadDown(thread: number): void {
+    this.#sentTo.delete(thread)
+    this.router.threadDown(thread)
+    this.barriers.threadDown(thread)
+    this.gates.threadDown(thread)
   }
 }
 
@@ -144,8 +171,8 @@ export class FixtureShards {
     for (const shard of this.#shards.values()) {
       const before = shard.ended.length
       const expected = this.#moving.filter((move) => move.from === thread && move.to === shard.thread)
-      shard.router.threadDown(thread)
       for (const move of expected) shard.system.migration.abandoned(move)
+      shard.threadDown(thread)
       for (const move of this.#moving)
         if (move.to === thread && move.from === shard.thread) shard.system.migration.leaveFailed(move.id)
       assert.ok(shard.ended.length >= before)
@@ -249,7 +276,8 @@ export class FixtureShards {
       steps.push(() => {
         const message = (this.#ports[index] as Port).queue.shift() as PortMessage
         if (message.kind === 'record' || message.kind === 'fence') shard.router.arrived(port.move.id, message)
-        else shard.system.migration.arrived(message)
+        else if (message.kind === 'flushed') shard.gates.opened(port.move.from, message.gate)
+        else shard.system.migration.arrived(port.move.from, message)
       })
     }
     for (const shard of this.#shards.values()) {

@@ -21,7 +21,16 @@ class Desk implements Disposable {
   constructor(shardCount: number) {
     this.slots.spread(shardCount)
     const { table, figures, slots, clock } = this
-    this.desk = new HandoverDesk({ seats: shardCount, services: [0], table, figures, slots, clock, heapRefuseAt: 0.85 })
+    this.desk = new HandoverDesk({
+      seats: shardCount,
+      services: [0],
+      table,
+      figures,
+      slots,
+      clock,
+      heapRefuseAt: 0.85,
+      line: 0,
+    })
     for (let shard = 0; shard < shardCount; shard++) this.up(shard)
   }
 
@@ -30,7 +39,7 @@ class Desk implements Disposable {
     this.table.begin(thread)
     this.table.setState(thread, 'ready')
     this.row(shard)[FIGURE.heapLimitBytes] = 1000
-    this.table.setTaken(thread, 0)
+    this.table.setTaken(thread, 0, 0)
     const channel = new MessageChannel()
     this.channels.push(channel)
     this.desk.shardUp(shard, channel.port1)
@@ -50,7 +59,7 @@ class Desk implements Disposable {
   take(shard: number, lost = 0): void {
     const thread = threadOfSeat(shard)
     countOpened(this.row(shard), 0)
-    this.table.setTaken(thread, this.table.taken(thread) + 1 + lost)
+    this.table.setTaken(thread, 0, this.table.taken(thread, 0) + 1 + lost)
   }
 
   beat(shard: number, beats: number): void {

@@ -1,5 +1,7 @@
 // One life of one thread, as runtime/ would build it: a router, an actor system and a timer wheel, and what they do when
 // main has something to say. The world around it is a few functions.
+import { Barriers } from '../../src/actor/barrier.ts'
+import { type GateMessage, Gates } from '../../src/actor/gate.ts'
 import { createKind } from '../../src/actor/kind.ts'
 import { ACTOR_RECORD } from '../../src/actor/record.ts'
 import { type MoveMessage, Router, type Send, type SlotMove } from '../../src/actor/router.ts'
@@ -23,7 +25,7 @@ export interface Carried {
   readonly bytes: Buffer
 }
 
-export type PortMessage = MoveMessage | ActorMoveMessage
+export type PortMessage = MoveMessage | ActorMoveMessage | GateMessage
 
 /** What main says to a thread. */
 export type Notice =
@@ -88,6 +90,9 @@ export class Life implements Stage {
   turnedMs = 0
   readonly #around: Surroundings
   readonly #host = new StepHost()
+  readonly barriers: Barriers
+  readonly gates: Gates
+  readonly #sentTo = new Set<number>()
 
   constructor(around: Surroundings, thread: number, life: number, generation: number) {
     const { clock, limits, ledger } = around
@@ -106,10 +111,22 @@ export class Life implements Stage {
     const cells = { ok: cell, failed: cell, refused: cell, dead: cell }
     const kinds = createCast(this).map((definition) => createKind(definition as never, IDLE_AFTER_MS, cells))
     const soon = (run: () => void): void => around.soon(this, run)
+    this.barriers = new Barriers({
+      sentTo: () => this.#sentTo,
+      toThread: (to, ...message) => around.carry(thread, to, 'data', ...message),
+      toAsker: (to, ...message) => around.carry(thread, to, 'control', ...message),
+      retry: (attempt) => around.retry(this, attempt),
+      holds: (source) => this.router.holds(source),
+    })
+    this.gates = new Gates({ barrier: (done) => this.barriers.begin(done), soon })
     this.router = new Router({
       self: thread,
       owners: (slot) => around.owners[slot] as number,
-      toThread: (to, ...message) => around.carry(thread, to, 'data', ...message),
+      toThread: (to, ...message) => {
+        this.#sentTo.add(to)
+        return around.carry(thread, to, 'data', ...message)
+      },
+      released: () => this.barriers.released(),
       deliver: (kind, source, record) => this.system.deliver(kind, source, record),
       stays: (kind, source, record) => this.system.stays(kind, source, record),
       reject: (kind, source, record, reason) => this.system.reject(kind, source, record, reason),
@@ -141,6 +158,7 @@ export class Life implements Stage {
       },
       toAsker: (to, ...message) => around.carry(thread, to, 'control', ...message),
       deadLetter: () => {},
+      gates: this.gates,
       soon,
       later: soon,
     })
@@ -157,18 +175,24 @@ export class Life implements Stage {
   /** A record from a ring. */
   receive(source: number, { kind, bytes }: Carried): void {
     if (kind === ACTOR_RECORD.fence) this.router.fence(bytes.readUInt32LE(0), source)
+    else if (kind === ACTOR_RECORD.barrier) this.barriers.asked(bytes.readUInt32LE(0), source)
+    else if (kind === ACTOR_RECORD.passed) this.barriers.passed(bytes.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.reply) this.system.answered(bytes)
     else this.router.receive(kind, source, bytes)
   }
 
   /** A message of a move, from its port. */
-  arrived(move: number, message: PortMessage): void {
+  arrived(from: number, move: number, message: PortMessage): void {
+    if (message.kind === 'flushed') {
+      this.gates.opened(from, message.gate)
+      return
+    }
     if (message.kind === 'record' || message.kind === 'fence') {
       this.router.arrived(move, message)
       return
     }
     if (message.kind === 'actor') this.ledger.arrived(`${message.frozen.kind}/${message.frozen.id}`, this.life)
-    this.system.migration.arrived(message)
+    this.system.migration.arrived(from, message)
   }
 
   notice(notice: Notice): void {
@@ -201,8 +225,12 @@ export class Life implements Stage {
   #threadDown(thread: number): void {
     const abandoned = [...this.incoming.values()].filter(({ from }) => from === thread)
     const failed = [...this.outgoing.values()].filter(({ to }) => to === thread)
-    this.router.threadDown(thread)
+    this.#sentTo.delete(thread)
+    // First what waits for actors, then what the router holds: it was sent later.
     for (const move of abandoned) this.system.migration.abandoned(move)
+    this.router.threadDown(thread)
+    this.barriers.threadDown(thread)
+    this.gates.threadDown(thread)
     for (const move of failed) this.system.migration.leaveFailed(move.id)
   }
 

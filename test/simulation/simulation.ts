@@ -281,6 +281,7 @@ class Simulation {
       if (router.ownerOf(slot) !== owner) ledger.problem(`${thread} believes ${slot} is not at ${owner}`)
     }
     if (system.migration.awaited > 0) ledger.problem(`${thread} waits for ${system.migration.awaited} actors`)
+    if (life.barriers.waiting + life.gates.waiting > 0) ledger.problem(`${thread} waits for barriers for ever`)
     const timers = wheel.stats.scheduled
     if (timers !== life.actorTimers) ledger.problem(`${thread} has ${timers} timers, its actors ${life.actorTimers}`)
     for (const activation of system.activations()) {

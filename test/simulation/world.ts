@@ -149,7 +149,7 @@ export class World implements Surroundings {
 
   #port(from: number, to: number): Channel<Posted> {
     return this.board.channel(`port ${from} ${to}`, to, ({ move, message }: Posted) =>
-      this.lives.get(to)?.arrived(move, message),
+      this.lives.get(to)?.arrived(from, move, message),
     )
   }
 
