@@ -187,3 +187,17 @@ test('presence: many members come in parts, and an answer that does not come is 
   await assert.rejects(relay.presence('shown', 0), isCode('TOPIC_NAME_INVALID'))
   assert.equal(relay.report().asks, 0)
 })
+
+test('presence: late news of a death do not silence the living for long', async () => {
+  const world = new World({ threads: 2, definitions: [shown] })
+  const { client } = world.connect(1, 'shown.a')
+  world.settle()
+  world.thread(0).homes.threadDown(1)
+  assert.equal((await present(world, 1)).count, 0)
+  // Two audits: the first may just have been.
+  world.pass(31_000, 500)
+  assert.deepEqual(await present(world, 1), { count: 1, members: [{ id: client.id }] })
+  world.publish(0, 'shown.a')
+  world.settle()
+  assert.equal(client.texts.length, 1)
+})
