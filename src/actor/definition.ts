@@ -47,7 +47,10 @@ export function defineActor<State, const H extends Handlers<State>>(definition: 
   /** The state of a new actor. May be async, to load it from somewhere; a failure fails the message that woke it. */
   create(id: string, context: ActorContext): State | Promise<State>
   readonly on: H & Handlers<State>
-  /** Without a message or a timer for so long the actor is passivated and its state forgotten. Default `actor.idleAfter`; 0: never. */
+  /**
+   * Without a message or a timer for so long the actor is passivated and its state forgotten: a duration, or
+   * milliseconds. Default `actor.idleAfter`; 0: never.
+   */
   readonly idleAfter?: string | number
   /** For a state that is not structured-cloneable: what travels when the actor moves to another shard, and back. */
   freeze?(state: State): unknown
@@ -60,10 +63,16 @@ export function defineActor<State, const H extends Handlers<State>>(definition: 
   for (const [method, handler] of Object.entries(on)) {
     if (typeof handler !== 'function') throw new TypeError(`actor ${kind}: handler ${method} is not a function`)
   }
-  const idleAfterMs = idleAfter === undefined ? undefined : parseDuration(idleAfter)
+  const idleAfterMs = idleAfter === undefined ? undefined : durationMs(idleAfter)
   if (idleAfter !== undefined && idleAfterMs === undefined)
     throw new TypeError(`actor ${kind}: idleAfter ${idleAfter} is no duration`)
   return { ...definition, type: 'actor', idleAfterMs }
+}
+
+/** A duration as definitions have it: text, or milliseconds. Undefined: it is none. */
+export function durationMs(value: string | number): number | undefined {
+  if (typeof value === 'string') return parseDuration(value)
+  return Number.isFinite(value) && value >= 0 ? value : undefined
 }
 
 /** Whether a module's export is an actor definition. */

@@ -1,10 +1,9 @@
 // Sessions: actors that own connections, several at a time or none for a while. What is said to a session reaches all
 // its connections; what is said while it has none waits, within bounds, for the next one.
 import { assert } from '../lib/assert.ts'
-import { parseDuration } from '../lib/units.ts'
 import type { ConnectionRef } from '../net/connection-ref.ts'
 import type { ActorContext } from './context.ts'
-import { type ActorDefinition, defineActor, type Handler, type Handlers } from './definition.ts'
+import { type ActorDefinition, defineActor, durationMs, type Handler, type Handlers } from './definition.ts'
 
 /** Handlers of every session; users' names cannot begin with a dollar. */
 export const SESSION_METHOD = { attach: '$attach', detach: '$detach', expire: '$expire' } as const
@@ -141,7 +140,7 @@ export function defineSession<State, const H extends Handlers<Session<State>>>(d
   thaw?(frozen: never, id: string): State
 }): ActorDefinition<Session<State>, H> {
   const { kind, on, create, connected, disconnected, ended, freeze, thaw, backlog = BACKLOG_COUNT } = definition
-  const resumeMs = definition.resumeFor === undefined ? RESUME_MS : parseDuration(definition.resumeFor)
+  const resumeMs = definition.resumeFor === undefined ? RESUME_MS : durationMs(definition.resumeFor)
   if (resumeMs === undefined) throw new TypeError(`session ${kind}: resumeFor ${definition.resumeFor} is no duration`)
   if (!(Number.isInteger(backlog) && backlog >= 0))
     throw new TypeError(`session ${kind}: backlog ${backlog} is no count`)

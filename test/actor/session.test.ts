@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ActorContext } from '../../src/actor/context.ts'
+import { defineActor } from '../../src/actor/definition.ts'
 import { defineSession, SESSION_METHOD } from '../../src/actor/session.ts'
 import { slotOf } from '../../src/placement/slots.ts'
 import { FixtureShards } from './shard-fixture.ts'
@@ -108,6 +109,15 @@ test('session: one connection too many closes the oldest', async () => {
   await ask('end')
   assert.equal(shards.closed.length, 33)
   assert.equal(shards.closed.at(-1), '33 4500 over')
+})
+
+test('session: durations without a unit are milliseconds', () => {
+  const shape = { kind: 'a', create: () => 0, on: {} }
+  assert.equal(defineActor({ ...shape, idleAfter: 1_500 }).idleAfterMs, 1_500)
+  assert.equal(defineActor({ ...shape, idleAfter: '1500ms' }).idleAfterMs, 1_500)
+  assert.equal(defineActor({ ...shape, idleAfter: 0 }).idleAfterMs, 0)
+  assert.throws(() => defineActor({ ...shape, idleAfter: -1 }), /no duration/)
+  assert.throws(() => defineSession({ ...shape, resumeFor: Number.NaN }), /no duration/)
 })
 
 test('session: names that are its own, and bad bounds, are refused', () => {
