@@ -54,7 +54,7 @@ export class PresenceAsks {
   readonly #waiting = new Map<number, Waiting>()
   #lastRequest: number
 
-  /** `firstRequest`: any u32, another one in each life of a thread: late answers to an earlier life fit nothing. */
+  /** `firstRequest` is a u32, another one in each life of a thread: late answers to an earlier life fit nothing. */
   constructor(wheel: TimerWheel, firstRequest: number) {
     this.#wheel = wheel
     this.#lastRequest = firstRequest
