@@ -200,8 +200,11 @@ export class TopicRelay {
     const dirty = this.#dirty
     this.#dirty = []
     for (const inquiry of dirty) {
+      const { feed } = inquiry
       inquiry.isDirty = false
-      inquiry.feed.flush()
+      feed.flush()
+      // Some may have become slow with these.
+      if (feed.apart.length > 0) this.#tender.tend(inquiry)
     }
   }
 

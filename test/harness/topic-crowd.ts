@@ -1,5 +1,6 @@
 // Many subscribers of the topics of topic-service.ts in one process: bare sockets with a small frame reader, because a
 // WebSocket client of its own for each would take the processor from the server; `ws` only where frames are compressed.
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { RecordableHistogram } from 'node:perf_hooks'
@@ -228,8 +229,9 @@ export class TopicCrowd implements Disposable {
     return within(`the answer to ${text}`, answer, OPEN_MS)
   }
 
-  /** The offset that all who are open have reached; Infinity if nobody is. */
+  /** The offset that all who are open have reached; Infinity if nobody is. Fails on the first fault. */
   reached(topic: string): number {
+    assert.deepEqual(this.faults, [])
     let least = Infinity
     for (const { reader } of this.members)
       if (reader.end === undefined) least = Math.min(least, reader.place(topic)?.offset ?? -1)

@@ -21,7 +21,7 @@ const CAUGHT_UP_MS_MAX = 60_000
 const FIRST_RELOADS = 3
 const DESCRIPTOR_SLACK = 8
 /** Of twenty reloads: less than a shard's own heap at rest. */
-const GROWTH_BYTES_MAX = 96 * 1024 ** 2
+const GROWTH_BYTES_MAX = 48 * 1024 ** 2
 
 interface Rest {
   readonly descriptors: number
