@@ -168,11 +168,15 @@ function handlersOf(stage: Stage): Methods & Readonly<Record<string, Handler<Sta
     spread(state, argument, context) {
       const answer = begin(state, argument)
       for (let times = random.between(1, 3); times > 0 && argument.d > 0; times--) {
-        const place = random.pick(stage.cast.places)
+        const place = otherOf(stage, state.key)
         const number = ledger.send('tell', place.key)
-        const told = context
-          .actor(definitionOf(place), place.id)
-          .tell(random.pick(['add', 'slow', 'spread']), { n: number, s: life, d: argument.d - 1, p: [] })
+        const told = context.actor(definitionOf(place), place.id).tell(random.pick(['add', 'slow', 'spread']), {
+          n: number,
+          s: life,
+          a: state.activation,
+          d: argument.d - 1,
+          p: [],
+        })
         if (!told) ledger.refused(number, true)
       }
       return answer
@@ -191,14 +195,14 @@ function handlersOf(stage: Stage): Methods & Readonly<Record<string, Handler<Sta
       const answer = begin(state, argument)
       const number = ledger.send('timer', state.key, state.activation)
       ledger.timerSet(state.key, number)
-      context.after('once', random.between(1, 150), 'tick', { n: number, s: life, d: 0, p: [] })
+      context.after('once', random.between(1, 150), 'tick', { n: number, s: life, a: 0, d: 0, p: [] })
       return answer
     },
     repeat(state, argument, context) {
       const answer = begin(state, argument)
       ledger.repeats(state.key)
       if (!context.cancel('often'))
-        context.every('often', random.between(5, 40), 'tick', { n: 0, s: life, d: 0, p: [] })
+        context.every('often', random.between(5, 40), 'tick', { n: 0, s: life, a: 0, d: 0, p: [] })
       return answer
     },
     stop(state, argument, context) {
@@ -227,14 +231,20 @@ function handlersOf(stage: Stage): Methods & Readonly<Record<string, Handler<Sta
     const path = [...(isAsked ? argument.p : []), state.key]
     for (let times = random.between(1, 2); times > 0 && argument.d > 0; times--) {
       // Now and then one that waits for this very call.
-      const place = random.chance(0.05) ? placeOf(stage, random.pick(path)) : random.pick(stage.cast.places)
+      const place = random.chance(0.05) ? placeOf(stage, random.pick(path)) : otherOf(stage, state.key)
       const ownMs = random.between(5, 150)
       const deadlineMs = Math.min(stage.nowMs() + ownMs, context.deadlineMs ?? Number.POSITIVE_INFINITY)
       const number = ledger.send('ask', place.key)
       const asked = context
         .actor(definitionOf(place), place.id)
         .within(ownMs)
-        .ask(random.pick(['add', 'slow', 'call', 'fail']), { n: number, s: life, d: argument.d - 1, p: path })
+        .ask(random.pick(['add', 'slow', 'call', 'fail']), {
+          n: number,
+          s: life,
+          a: state.activation,
+          d: argument.d - 1,
+          p: path,
+        })
       try {
         await ledger.asked(life, number, deadlineMs, path.includes(place.key), asked as Promise<Answer>)
       } catch (error) {
@@ -249,6 +259,12 @@ function handlersOf(stage: Stage): Methods & Readonly<Record<string, Handler<Sta
 /** References need a definition for its types and its kind only. */
 export function definitionOf({ kind }: Place): Definition {
   return { kind } as Definition
+}
+
+/** Often the same one: whether it comes in turn shows only between two that talk a lot. */
+function otherOf({ cast, random }: Stage, key: string): Place {
+  const { places } = cast
+  return random.chance(0.6) ? (places[(slotOf(key) + key.length) % places.length] as Place) : random.pick(places)
 }
 
 function placeOf({ cast }: Stage, key: string): Place {

@@ -11,6 +11,8 @@ export interface Argument {
   readonly n: number
   /** The life of the thread that sent it. */
   readonly s: number
+  /** The state of the actor that sent it, wherever it was then; 0: no actor did. */
+  readonly a: number
   /** How many more asks it may cause. */
   readonly d: number
   /** Who waits for its answer, and for theirs. */
@@ -87,7 +89,7 @@ export class Ledger {
   readonly #entries = new Map<string, Entry>()
   /** By life: what waits for an answer. */
   readonly #asks = new Map<number, Set<OpenAsk>>()
-  /** By life and actor: the last number handled. */
+  /** By sender, which is a life or a state, and actor: the last number handled. */
   readonly #last = new Map<string, number>()
 
   constructor(nowMs: () => number, eventsKept: number) {
@@ -143,7 +145,7 @@ export class Ledger {
   }
 
   /** A handler begins. */
-  handled(life: number, key: string, { n, s }: Argument): void {
+  handled(life: number, key: string, { n, s, a }: Argument): void {
     this.figures.handled++
     const entry = this.#entry(key)
     this.note(`${key} handles ${n} on life ${life}`)
@@ -159,10 +161,19 @@ export class Ledger {
       this.figures.fired++
       return
     }
-    const way = `${s}>${key}`
-    const last = this.#last.get(way) ?? 0
+    const last = this.#inTurn(`${s}>${key}`, n)
     if (last > n) this.problem(`${key} handles ${n} of life ${s} after ${last}`)
+    if (a === 0) return
+    // An actor may have moved in between. When a thread died, what it had sent from there may come late.
+    const lastOfActor = this.#inTurn(`state ${a}>${key}`, n)
+    if (lastOfActor > n && !sent.touched) this.problem(`${key} handles ${n} of state ${a} after ${lastOfActor}`)
+  }
+
+  /** The last number that came this way; now it is at least `n`. */
+  #inTurn(way: string, n: number): number {
+    const last = this.#last.get(way) ?? 0
     this.#last.set(way, Math.max(n, last))
+    return last
   }
 
   deadLetter(key: string, reason: string): void {

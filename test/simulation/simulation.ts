@@ -125,7 +125,7 @@ class Simulation {
       const isAsk = random.chance(0.5)
       const n = ledger.send(isAsk ? 'ask' : 'tell', place.key)
       ledger.note(`${sender.thread} ${isAsk ? 'asks' : 'tells'} ${place.key} ${method} ${n}`)
-      const argument = { n, s: sender.life, d: random.between(1, 4), p: [] }
+      const argument = { n, s: sender.life, a: 0, d: random.between(1, 4), p: [] }
       const address = addressOf(place.kind, place.id)
       if (!isAsk) {
         if (!sender.system.tell(address, method, argument)) ledger.refused(n, true)
