@@ -5,7 +5,7 @@ import { ACTOR_RECORD } from './record.ts'
 export const BARRIER_BYTES = 4
 
 export interface BarrierOptions {
-  /** Threads that something was sent to. */
+  /** Threads that something was sent to, or that got slots of those. */
   readonly sentTo: () => Iterable<number>
   /** In the lane of everything else. False: no room. */
   readonly toThread: (thread: number, kind: number, head: Uint8Array, headBytes: number) => boolean
@@ -13,8 +13,15 @@ export interface BarrierOptions {
   readonly toAsker: (thread: number, kind: number, head: Uint8Array, headBytes: number) => boolean
   /** Called again and again until it answers true. */
   readonly retry: (attempt: () => boolean) => void
-  /** Whether something of that thread has come and is held: it has not been handled. */
+  /** Whether something of that thread has come and is held, or goes on to a new owner: it has not been handled. */
   readonly holds: (source: number) => boolean
+}
+
+interface Barrier {
+  /** Who was asked, and who has not answered. */
+  readonly asked: Set<number>
+  readonly threads: Set<number>
+  readonly done: () => void
 }
 
 interface Asked {
@@ -24,7 +31,7 @@ interface Asked {
 
 export class Barriers {
   readonly #options: BarrierOptions
-  readonly #open = new Map<number, { readonly threads: Set<number>; readonly done: () => void }>()
+  readonly #open = new Map<number, Barrier>()
   #asked: Asked[] = []
   #count = 0
 
@@ -46,7 +53,7 @@ export class Barriers {
     }
     this.#count = (this.#count + 1) >>> 0
     const number = this.#count
-    this.#open.set(number, { threads, done })
+    this.#open.set(number, { asked: new Set(threads), threads, done })
     for (const thread of threads) this.#send(thread, number)
   }
 
@@ -60,6 +67,14 @@ export class Barriers {
   passed(number: number, thread: number): void {
     const barrier = this.#open.get(number)
     if (barrier === undefined || !barrier.threads.delete(thread) || barrier.threads.size > 0) return
+    // An old owner of slots answers when all has gone on to the new one: by then this thread knows who that is.
+    for (const other of this.#options.sentTo()) {
+      if (barrier.asked.has(other)) continue
+      barrier.asked.add(other)
+      barrier.threads.add(other)
+      this.#send(other, number)
+    }
+    if (barrier.threads.size > 0) return
     this.#open.delete(number)
     barrier.done()
   }

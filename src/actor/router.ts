@@ -56,7 +56,7 @@ export interface RouterOptions {
   readonly retry: (attempt: () => boolean) => void
   /** The move is over for this thread, which is its `from` or its `to`. */
   readonly ended: (move: SlotMove) => void
-  /** Something that was held has been delivered. */
+  /** `holds` may answer otherwise. */
   readonly released?: () => void
   /** Bytes held for one move. */
   readonly heldBytesMax: number
@@ -107,6 +107,8 @@ export class Router {
   readonly #early = new Map<number, Set<number>>()
   /** Moves that ended with their new owner, each with the sources whose fences are still to come. */
   readonly #fading = new Map<number, Set<number>>()
+  /** New owners of moves that this thread has heard of: what it sent to the old one may come there. */
+  readonly newOwners = new Set<number>()
   #scratch = Buffer.alloc(SCRATCH_BYTES)
   #scratchTaken = false
   /** Records delivered here without a ring, forwarded to a new owner, held, rejected. */
@@ -149,9 +151,10 @@ export class Router {
     return bytes
   }
 
-  /** Whether anything of that thread waits for a fence. */
+  /** Whether something of that thread may be on its way through a move: its fence has not passed here. */
   holds(source: number): boolean {
-    for (const { held } of this.#incomingMoves.values()) if ((held.get(source)?.length ?? 0) > 0) return true
+    for (const { held } of this.#incomingMoves.values()) if (held.has(source)) return true
+    for (const { open } of this.#outgoingMoves.values()) if (open.has(source)) return true
     return false
   }
 
@@ -250,6 +253,7 @@ export class Router {
    */
   shift(move: SlotMove, post?: (message: MoveMessage) => void): void {
     for (const slot of move.slots) this.#owners[slot] = move.to
+    if (move.to !== this.#self) this.newOwners.add(move.to)
     if (post === undefined) {
       this.#sendFence(move)
       return
@@ -288,6 +292,7 @@ export class Router {
     if (!outgoing.open.delete(source)) return
     outgoing.post({ kind: 'fence', source })
     this.#endIfPassed(outgoing)
+    this.#options.released?.()
   }
 
   #keepEarly(moveId: number, source: number): void {
@@ -319,6 +324,7 @@ export class Router {
 
   /** A thread is gone, and whatever it had not sent or passed on with it. */
   threadDown(thread: number): void {
+    this.newOwners.delete(thread)
     for (const moveId of [...this.#fading.keys()]) this.#fades(moveId, thread)
     // What has come early stays: it may be of the successor, which was faster than the word of this death.
     for (const outgoing of [...this.#outgoingMoves.values()]) {
@@ -380,6 +386,7 @@ export class Router {
     for (const slot of move.slots) if (this.#outgoing.get(slot) === outgoing) this.#outgoing.delete(slot)
     if (open.size > 0) this.#fading.set(move.id, open)
     this.#options.ended(move)
+    this.#options.released?.()
   }
 
   /** A source of a move that ended early sends nothing more for it. False: there is no such move. */

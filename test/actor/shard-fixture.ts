@@ -66,7 +66,7 @@ export class FixtureShard {
     this.kinds = kinds
     const soon = (run: () => void): void => void this.work.push(run)
     this.barriers = new Barriers({
-      sentTo: () => this.#sentTo,
+      sentTo: () => [...this.#sentTo, ...this.router.newOwners],
       toThread: (to, ...message) => shards.carry(thread, to, 'data', ...message),
       toAsker: (to, ...message) => shards.carry(thread, to, 'control', ...message),
       retry: (attempt) => this.attempts.push(attempt),

@@ -112,7 +112,7 @@ export class Life implements Stage {
     const kinds = createCast(this).map((definition) => createKind(definition as never, IDLE_AFTER_MS, cells))
     const soon = (run: () => void): void => around.soon(this, run)
     this.barriers = new Barriers({
-      sentTo: () => this.#sentTo,
+      sentTo: () => [...this.#sentTo, ...this.router.newOwners],
       toThread: (to, ...message) => around.carry(thread, to, 'data', ...message),
       toAsker: (to, ...message) => around.carry(thread, to, 'control', ...message),
       retry: (attempt) => around.retry(this, attempt),
