@@ -6,8 +6,8 @@ import { cpuNsOf, usageOf } from './process-usage.ts'
 import { RawSubscriber, type SubscriberOwner } from './raw-subscriber.ts'
 import { PAYLOAD_BYTES } from './raw-websocket.ts'
 
-/** What has not come so long after it was published is lost. */
-const DELIVERY_MS_MAX = 20_000
+/** What has not come so long after it was published, and who has not subscribed so long after the first, is lost. */
+const DELIVERY_MS_MAX = 60_000
 const LATENCIES_MAX = 1_000_000
 
 export class Crowd implements SubscriberOwner {
