@@ -4,6 +4,7 @@
 // A message is `T:OFFSET US KEY FILLER`: T the id of its topic (one character), US when it should have been published on
 // the clock of the machine. An answer begins with `=`, an event of a subscription is `!` and its JSON.
 import {
+  type ActorContext,
   type Connection,
   defineActor,
   defineService,
@@ -48,33 +49,52 @@ export function machineUs(): number {
   return Math.floor(Number(process.hrtime.bigint()) / 1000)
 }
 
-/** Publishes at a steady rate: what it is late with it publishes at once, with the time it was due. */
+interface Pace {
+  startUs: number
+  periodUs: number
+  keys: number
+  bytes: number
+  /** How many there will be. */
+  count: number
+  published: number
+  refused: number
+}
+
+/** Publishes what is due, with the time it was due, and comes back for the next. */
+function publishDue(pace: Pace, context: ActorContext): void {
+  for (let burst = 0; pace.published < pace.count; burst++) {
+    const us = Math.floor(pace.startUs + pace.published * pace.periodUs)
+    const waitMs = Math.ceil((us - machineUs()) / 1000)
+    if (waitMs > 0 || burst === BURST_MAX) {
+      context.after('publish', Math.max(1, waitMs), 'publish')
+      return
+    }
+    const post = { us, key: `k${pace.published % pace.keys}`, bytes: pace.bytes }
+    if (context.publish(context.id, post)) pace.published++
+    else {
+      pace.refused++
+      context.after('publish', 1, 'publish')
+      return
+    }
+  }
+}
+
+/** Publishes at a steady rate to the topic it is called like. */
 export const publisher = defineActor({
   kind: 'publisher',
-  create: () => ({ startUs: 0, periodUs: 0, keys: 1, bytes: 0, count: 0, published: 0, refused: 0 }),
+  create: (): Pace => ({ startUs: 0, periodUs: 0, keys: 1, bytes: 0, count: 0, published: 0, refused: 0 }),
   on: {
-    start(state, order: { perSecond: number; keys: number; bytes: number; count: number }, context) {
-      Object.assign(state, order, { startUs: machineUs(), periodUs: 1e6 / order.perSecond, published: 0, refused: 0 })
-      context.every('publish', Math.max(1, Math.floor(1000 / order.perSecond)), 'publish')
+    start(pace, order: { perSecond: number; keys: number; bytes: number; count: number }, context) {
+      const { keys, bytes, count } = order
+      const periodUs = 1e6 / order.perSecond
+      Object.assign(pace, { startUs: machineUs(), periodUs, keys, bytes, count, published: 0, refused: 0 })
+      publishDue(pace, context)
     },
-    publish(state, _none: undefined, context) {
-      const nowUs = machineUs()
-      for (let burst = 0; burst < BURST_MAX && state.published < state.count; burst++) {
-        const us = Math.floor(state.startUs + state.published * state.periodUs)
-        if (us > nowUs) return
-        const post = { us, key: `k${state.published % state.keys}`, bytes: state.bytes }
-        if (!context.publish(context.id, post)) {
-          state.refused++
-          return
-        }
-        state.published++
-      }
-      if (state.published === state.count) context.cancel('publish')
-    },
+    publish: (pace, _none: undefined, context) => publishDue(pace, context),
     published: ({ published, refused }) => ({ published, refused }),
-    stop(state, _none: undefined, context) {
+    stop(pace, _none: undefined, context) {
       context.cancel('publish')
-      return { published: state.published, refused: state.refused }
+      return { published: pace.published, refused: pace.refused }
     },
   },
 })

@@ -7,6 +7,7 @@ import { reload } from './reload.ts'
 import type { Scenario } from './scenario.ts'
 import { simulation } from './simulation.ts'
 import { rings, websocketFuzz } from './suite.ts'
+import { topics } from './topics.ts'
 
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   faults,
@@ -15,6 +16,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   rings,
   simulation,
   reload,
+  topics,
   idle,
   echo,
 }
