@@ -244,3 +244,18 @@ test('death: of the old owner, with a handler that sends to the slot while it is
   assert.deepEqual(log, ['10: first', '9: second', 'ended'])
   assert.equal(router.moving, false)
 })
+
+test('move: something of a source may be on its way until its fence has passed, at both ends', () => {
+  const old = create(A)
+  old.router.shift(moveOf(), old.post)
+  const fresh = create(B)
+  fresh.router.expect(moveOf())
+  for (const { router } of [old, fresh]) assert.ok(router.holds(S))
+  old.router.fence(1, S)
+  fresh.router.arrived(1, { kind: 'fence', source: S })
+  for (const { router } of [old, fresh]) {
+    assert.equal(router.holds(S), false)
+    assert.ok(router.holds(B))
+  }
+  assert.deepEqual([[...old.router.newOwners], [...fresh.router.newOwners]], [[B], []])
+})
