@@ -60,10 +60,10 @@ test('examples: own-service runs in a program of its own', async () => {
 })
 
 /** What a program of examples/ prints on stdout, without log lines. */
-async function printed(line: readonly string[]): Promise<string[]> {
+async function printed(line: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<string[]> {
   const { stdout } = await promisify(execFile)(process.execPath, line, {
     cwd: root,
-    env: { PATH: process.env.PATH, POLYLOOP_ADMIN_PORT: '0' },
+    env: { PATH: process.env.PATH, POLYLOOP_ADMIN_PORT: '0', ...environment },
     timeout: 60_000,
   })
   const lines = stdout.trimEnd().split('\n')
@@ -267,6 +267,23 @@ test('examples: the service in the README works as it stands there', async () =>
     await using server = await run([bin, 'start', '--only', 'shout', ...set], folder, {})
     assert.equal(await askWebSocket(server.url('shout.ws'), 'hi'), 'HI!')
     assert.equal((await server.stop()).status, 0)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('examples: the actor in the README works as it stands there', async () => {
+  const codes = ['visits.ts', 'main.ts'].map((name) => {
+    const code = new RegExp(`\`\`\`ts\\n(// ${name}\\n[^\`]*(?:\`[^\`]+\`[^\`]*)*?)\`\`\``).exec(readme())?.[1]
+    assert.ok(code !== undefined, `the README shows ${name}`)
+    return { name, code }
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'polyloop-readme-'))
+  try {
+    const index = new URL('../../src/index.ts', import.meta.url).href
+    for (const { name, code } of codes) writeFileSync(join(folder, name), code.replace("'polyloop'", `'${index}'`))
+    const ports = ['TCP', 'UDP', 'WS'].map((transport) => [`POLYLOOP_SERVICES_ECHO_${transport}_PORT`, '0'])
+    assert.deepEqual(await printed([join(folder, 'main.ts')], Object.fromEntries(ports)), ['2', '3'])
   } finally {
     rmSync(folder, { recursive: true })
   }
