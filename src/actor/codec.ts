@@ -18,6 +18,9 @@ export interface Encoded {
 const NOTHING = new Uint8Array(0)
 /** msgpackr's option: encode into the buffer of the call before, and answer where in it. */
 const REUSE_BUFFER = 512
+/** Packed values up to this size are read in a buffer of which msgpackr has its DataView already. */
+const SCRATCH_BYTES = 4096
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 /** Nesting of a value; a cycle is deeper than any limit. */
 const DEPTH_MAX = 100
 
@@ -93,13 +96,20 @@ export function decodeValue(tag: number, bytes: Buffer, start: number, end: numb
     case TAG.packed:
     case TAG.mapped:
       try {
-        return unpackers[tag === TAG.packed ? 0 : 1].unpack(bytes.subarray(start, end))
+        return unpack(unpackers[tag === TAG.packed ? 0 : 1], bytes, start, end)
       } catch (error) {
         throw invalid(error instanceof Error ? error.message : String(error))
       }
     default:
       throw invalid(`tag ${tag}`)
   }
+}
+
+// A copy is cheaper than the two views of the record that are made otherwise, ours and msgpackr's DataView.
+function unpack(unpacker: Unpackr, bytes: Buffer, start: number, end: number): unknown {
+  if (end - start > SCRATCH_BYTES) return unpacker.unpack(bytes.subarray(start, end))
+  bytes.copy(scratch, 0, start, end)
+  return unpacker.unpack(scratch, end - start)
 }
 
 /** A copy, as if the value had crossed to another thread. */
