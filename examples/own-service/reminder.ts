@@ -13,8 +13,16 @@ import {
 const NEWLINE = 0x0a
 const LINE_BYTES_MAX = 1024
 
+interface Reminder {
+  readonly text: string
+  readonly dueMs: number
+  readonly cancel: () => void
+}
+
 /** The state of one connection: what its `open` answers, and `connection.state` from then on. */
-type Pending = Set<() => void>
+type Pending = Set<Reminder>
+/** What goes along when the connection moves to another shard: plain data, so no timers. */
+type Frozen = readonly { readonly text: string; readonly delayMs: number }[]
 
 export const reminder = defineService({
   name: 'reminder',
@@ -26,7 +34,7 @@ export const reminder = defineService({
   listeners: { tcp: { port: 8090 }, ws: { port: 8091 } },
 
   // Called once in every shard. What is made here belongs to that shard and its one thread: there are no locks.
-  start({ config, metrics, after }) {
+  start({ config, metrics, after, clock }) {
     const requests = metrics.counter({
       name: 'reminder_requests_total',
       type: 'counter',
@@ -39,21 +47,43 @@ export const reminder = defineService({
     function ask(connection: Connection<Pending>, line: string, end: string): void {
       const pending = connection.state
       const [, delay, text] = /^(\d{1,9}) (.+?)\r?$/.exec(line) ?? []
-      if (delay === undefined || Number(delay) > config.longest || pending.size >= config.pendingMax) {
+      if (
+        delay === undefined ||
+        text === undefined ||
+        Number(delay) > config.longest ||
+        pending.size >= config.pendingMax
+      ) {
         refused.value++
         connection.send(`? <milliseconds, at most ${config.longest}> <text>${end}`)
         return
       }
       taken.value++
-      const cancel = after(Number(delay), () => {
-        pending.delete(cancel)
+      arm(connection, pending, text, Number(delay), end)
+    }
+
+    function arm(connection: Connection<Pending>, pending: Pending, text: string, delayMs: number, end: string): void {
+      const cancel = after(delayMs, () => {
+        pending.delete(reminder)
         connection.send(text + end)
       })
-      pending.add(cancel)
+      const reminder: Reminder = { text, dueMs: clock.nowMs() + delayMs, cancel }
+      pending.add(reminder)
     }
 
     function forget({ state }: Connection<Pending>): void {
-      for (const cancel of state) cancel()
+      for (const { cancel } of state) cancel()
+    }
+
+    // A reload, or another number of shards, moves open connections to another thread. A service that has `thaw` lets them.
+    function freeze(connection: Connection<Pending>): Frozen {
+      forget(connection)
+      return [...connection.state].map(({ text, dueMs }) => ({ text, delayMs: Math.max(0, dueMs - clock.nowMs()) }))
+    }
+
+    function thaw(connection: Connection<Pending>, frozen: unknown, end: string): Pending {
+      const pending: Pending = new Set()
+      for (const { text, delayMs } of frozen as Frozen) arm(connection, pending, text, delayMs, end)
+      return pending
     }
 
     const tcp: TcpHandler<Pending> = {
@@ -69,11 +99,15 @@ export const reminder = defineService({
         return start
       },
       close: forget,
+      freeze,
+      thaw: (connection, frozen) => thaw(connection, frozen, '\n'),
     }
     const ws: WebSocketHandler<Pending> = {
       open: () => new Set(),
       message: (connection, payload) => ask(connection, payload.toString('utf8'), ''),
       close: forget,
+      freeze,
+      thaw: (connection, frozen) => thaw(connection, frozen, ''),
     }
     return { tcp, ws, messageBytesMax: LINE_BYTES_MAX }
   },

@@ -49,6 +49,14 @@ test('examples: own-service runs through `modules` of a configuration file', asy
   const line = [bin, 'start', '--config', 'examples/own-service/polyloop.yaml']
   await using server = await run(line, root, FREE_PORTS)
   await assertReminds(server)
+  // What is pending moves along with its connection.
+  using tea = await LineClient.open({ port: server.port('reminder.tcp') })
+  const told = tea.ask('4000 tea')
+  assert.equal((await server.post('/api/v1/reload')).status, 202)
+  await waitUntil('the reload is done', () => server.logged('runtime.move_done').length > 0, 30_000)
+  const done = server.logged('runtime.move_done')[0]
+  assert.deepEqual([done?.connections, done?.lingering], [1, 0])
+  assert.equal(await told, 'tea')
   assert.equal((await server.stop()).status, 0)
 })
 
