@@ -69,6 +69,11 @@ export class TopicReader {
     return place?.topic === topic ? place : undefined
   }
 
+  /** All it has subscribed to. */
+  places(): TopicPlace[] {
+    return this.#places.filter((place) => place !== undefined)
+  }
+
   /** It has unsubscribed: from now on a message is a fault. */
   left(topic: string): void {
     this.#places[tagOf(topic)] = undefined
