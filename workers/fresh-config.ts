@@ -8,6 +8,9 @@ const answer = (value: FreshAnswer): void => parentPort?.postMessage(value)
 try {
   answer({ fresh: await loadFresh(workerData as ConfigSource, (path) => readFileSync(path, 'utf8')) })
 } catch (error) {
-  const { code, details } = error instanceof PolyloopError ? error : { code: undefined, details: {} }
+  const { code, details: facts } = error instanceof PolyloopError ? error : { code: undefined, details: {} }
+  // As text: a problem is an object with a method.
+  const details =
+    'problems' in facts && Array.isArray(facts.problems) ? { problems: facts.problems.map(String) } : facts
   answer({ code, details, message: error instanceof Error ? error.message : String(error) })
 }

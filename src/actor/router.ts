@@ -249,9 +249,10 @@ export class Router {
 
   /**
    * Second step, on every thread. The old owner gets `post`, the way to the new one, and says in `emptied` when nothing
-   * of the slots is left that could still take a record.
+   * of the slots is left that could still take a record. `gone`: sources that
+   * died since the first step.
    */
-  shift(move: SlotMove, post?: (message: MoveMessage) => void): void {
+  shift(move: SlotMove, post?: (message: MoveMessage) => void, gone: readonly number[] = []): void {
     for (const slot of move.slots) this.#owners[slot] = move.to
     if (move.to !== this.#self) this.newOwners.add(move.to)
     if (post === undefined) {
@@ -264,9 +265,9 @@ export class Router {
     const outgoing: Outgoing = { move, post, open, occupied: true }
     this.#outgoingMoves.set(move.id, outgoing)
     for (const slot of move.slots) this.#outgoing.set(slot, outgoing)
-    const early = this.#early.get(move.id)
-    if (early === undefined) return
+    const early = [...(this.#early.get(move.id) ?? []), ...gone]
     this.#early.delete(move.id)
+    if (early.length === 0) return
     // Behind what the caller is about to post: the new owner must know which actors to wait for before it lets go.
     queueMicrotask(() => {
       for (const source of early) this.fence(move.id, source)

@@ -149,11 +149,18 @@ export class EventLoop {
   }
 
   /** Goes on with a connection that was frozen in another loop. `framing` makes what it had there, from `frozen`. */
-  thaw(frozen: FrozenConnection, handle: TcpHandle, framing: FramingFactory): Connection {
+  thaw(
+    frozen: FrozenConnection,
+    handle: TcpHandle,
+    framing: FramingFactory,
+    unpack: (connection: Connection) => void = () => {},
+  ): Connection {
     const socket = this.adopt(handle)
     const connection = new Connection(this, socket, frozen, framing)
     this.#attach(socket, connection)
     if (frozen.service >= 0) countArrived(this.figures, frozen.service)
+    // Before its handler, and before bytes that were read already: they may be about what it brings along.
+    unpack(connection)
     connection.thaw(frozen)
     return connection
   }

@@ -76,7 +76,8 @@ export class ActorThread {
       wheel.schedule(RETRY_MS, again)
     }
     this.#barriers = new Barriers({
-      sentTo: () => this.#sentTo,
+      // What an old owner passes on to a new one goes there too.
+      sentTo: () => [...this.#sentTo, ...this.router.newOwners],
       toThread: (thread, kind, head, headBytes) => mesh.send(thread, 'data', kind, head, headBytes),
       toAsker: (thread, kind, head, headBytes) => mesh.send(thread, 'control', kind, head, headBytes),
       retry,

@@ -39,7 +39,11 @@ export interface ConnectionMoverOptions {
   readonly portTo: (thread: number) => MessagePort | undefined
   readonly toThread: (thread: number, kind: number, head: Uint8Array, headBytes: number) => boolean
   readonly gates: Gates
-  readonly thaw: (frozen: FrozenConnection, handle: TcpHandle) => Connection | undefined
+  readonly thaw: (
+    frozen: FrozenConnection,
+    handle: TcpHandle,
+    unpack: (connection: Connection) => void,
+  ) => Connection | undefined
   /** What travels with a connection, and how it is taken up again. */
   readonly pack: (connection: Connection) => Luggage
   readonly unpack: (connection: Connection, luggage: Luggage) => void
@@ -227,8 +231,7 @@ export class ConnectionMover {
       // What its service wants to take along cannot be cloned: it stays, as one that cannot move.
       this.#stuck.add(id)
       this.#options.log.error({ connection: id, ...errorFields(error) })
-      const again = this.#options.thaw(frozen.frozen, frozen.handle)
-      if (again !== undefined) this.#options.unpack(again, luggage)
+      this.#options.thaw(frozen.frozen, frozen.handle, (again) => this.#options.unpack(again, luggage))
       this.#wontMove(number, id)
     }
   }
@@ -273,12 +276,9 @@ export class ConnectionMover {
 
   #take(from: number, { frozen, handle, luggage }: ArrivingConnection): void {
     const { loop, post, pause, portTo } = this.#options
-    const connection = this.#options.thaw(frozen, handle)
+    const connection = this.#options.thaw(frozen, handle, (arrived) => this.#options.unpack(arrived, luggage))
     pause.observe((loop.readClock() - frozen.frozenMs) / 1000)
-    if (connection !== undefined) {
-      this.#options.unpack(connection, luggage)
-      post.tellOwner(connection.id, slotOf(connection.session))
-    }
+    if (connection !== undefined) post.tellOwner(connection.id, slotOf(connection.session))
     post.release(frozen.id)
     portTo(from)?.postMessage({ kind: 'took', id: frozen.id } satisfies ConnectionMoveMessage)
   }

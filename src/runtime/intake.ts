@@ -93,10 +93,14 @@ export class Intake {
    * Goes on with a connection of another shard. Undefined, and it is closed: its service does not run here, or cannot
    * take a connection over.
    */
-  thaw(frozen: FrozenConnection, handle: TcpHandle): Connection | undefined {
+  thaw(
+    frozen: FrozenConnection,
+    handle: TcpHandle,
+    unpack: (connection: Connection) => void = () => {},
+  ): Connection | undefined {
     const { loop, listeners } = this.#options
     const framing = this.#framingOf(frozen)
-    if (framing !== undefined) return loop.thaw(frozen, handle, framing)
+    if (framing !== undefined) return loop.thaw(frozen, handle, framing, unpack)
     handle.close()
     if (frozen.service >= 0) countArrived(loop.figures, frozen.service)
     loop.ended(frozen.service, frozen.id, 'error')

@@ -19,6 +19,10 @@ const FOLLOW_MS_MAX = 120_000
 /** How long connections that are closed because they cannot move have for their good-bye. */
 const GOODBYE_MS = 6_000
 
+/** For as long as a shard takes to come back, a few times. */
+const MOVE_ATTEMPTS = 20
+const MOVE_RETRY_MS = 1_000
+
 /** What a rollout does to threads. */
 export interface RolloutThreads {
   /** Settles when the thread is ready and the acceptor gives connections to it. */
@@ -59,7 +63,9 @@ export class Rollout {
   #busy = false
   /** Ends the grace of seats that linger. */
   #hurry = Promise.withResolvers<void>()
-  #lingering = new Map<number, Promise<void>>()
+  readonly #lingering = new Map<number, Promise<void>>()
+  /** By seat: connections that cannot move. */
+  readonly #staying = new Map<number, number>()
   #closed = false
   /** What each seat had moved and failed to when it was last followed to the end. */
   readonly #counted = new Map<number, MoveProgress>()
@@ -223,10 +229,19 @@ export class Rollout {
   }
 
   async #transfer(transfers: readonly SlotTransfer[]): Promise<void> {
-    const { mover } = this.#options
-    const results = await Promise.all(transfers.map(({ slots, from, to }) => mover.move(slots, from, to)))
-    // The slots are where they should be; what a dead thread had is lost, and its death was logged.
-    if (results.includes(false)) this.#report = { ...this.#report, error: 'a shard died while its slots moved' }
+    await Promise.all(transfers.map((transfer) => this.#move(transfer)))
+  }
+
+  /** A move that could not begin, because one of the two had died, is tried again with its successor. */
+  async #move({ slots, from, to }: SlotTransfer): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#options.mover.move(slots, from, to)
+      // The slots are where they should be; what a dead thread had is lost, and its death was logged.
+      if (outcome === 'cut') this.#report = { ...this.#report, error: 'a shard died while its slots moved' }
+      if (outcome !== 'dropped' || this.#closed) return
+      if (attempt === MOVE_ATTEMPTS) throw new PolyloopError('THREAD_FAILED', { reason: 'slots could not be moved' })
+      await pause(MOVE_RETRY_MS)
+    }
   }
 
   async #retireAll(seats: readonly number[], graceMs: number): Promise<void> {
@@ -243,6 +258,7 @@ export class Rollout {
       const lingering = left.get(seat) ?? 0
       if (lingering > 0)
         log.info('runtime.shard_lingers', { of: shardOfSeat(seat), connections: lingering, grace_ms: graceMs })
+      this.#staying.set(seat, lingering)
       const ended = this.#endLater(seat, lingering > 0 ? graceMs : 0).finally(() => this.#lingering.delete(seat))
       this.#lingering.set(seat, ended)
       if (lingering === 0 || graceMs === 0) await ended
@@ -288,13 +304,15 @@ export class Rollout {
     while (!hurried && clock.nowMs() < untilMs) {
       const progress = await threads.progress(seat)
       if (progress === undefined || progress.remaining + progress.lingering === 0) break
-      this.#report = { ...this.#report, lingering: progress.lingering }
+      this.#staying.set(seat, progress.lingering)
+      this.#report = { ...this.#report, lingering: [...this.#staying.values()].reduce((sum, count) => sum + count, 0) }
       await Promise.race([pause(FOLLOW_MS * 10), this.#hurry.promise])
     }
     if (this.#closed) return
     await threads.drain(seat, GOODBYE_MS)
     await threads.end(seat)
     book.gone(seat)
+    this.#staying.delete(seat)
     this.#counted.delete(seat)
     if (this.#report.state === 'lingering' && this.#lingering.size <= 1) {
       this.#report = { ...this.#report, state: 'idle', lingering: 0 }

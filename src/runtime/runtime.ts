@@ -207,6 +207,7 @@ export class Runtime {
       spawn: (thread, generation) => this.#spawner.spawn(thread, generation),
       onReady: (thread) => void this.#onReady(thread),
       onDown: (thread) => this.#onDown(thread),
+      settled: (thread) => this.#mover.settled(thread),
     })
     this.#heapGuard = new HeapGuard(config.heap.replaceAt)
     this.#metrics.counter(FAMILIES.logDropped).read({}, () => sink.dropped)

@@ -26,6 +26,9 @@ export interface ShardTopicsOptions {
   /** To another thread. */
   readonly toThread: ToThread
   readonly config: CoreConfig
+  /** Which life of its thread this is, and of others: what a dead one left in a ring is told from its successor's. */
+  readonly generation: number
+  readonly generationOf: (thread: number) => number
   readonly definitions: readonly TopicDefinition[]
   readonly log: Logger
   readonly metrics: ThreadMetrics
@@ -46,6 +49,8 @@ export class ShardTopics {
       wheel,
       definitions,
       recentBytes: config.topic.recentBytes,
+      messageBytesMax: config.ring.messageMax,
+      generationOf: options.generationOf,
       random: Math.random,
       log,
       toThread: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) => {
@@ -60,6 +65,7 @@ export class ShardTopics {
       definitions,
       route: (slot, kind, head, headBytes, body, bodyStart, bodyBytes) =>
         router.route(slot, kind, head, headBytes, body, bodyStart, bodyBytes),
+      generation: options.generation,
       slowBytes: config.topic.slowBytes,
       queueMax: config.topic.queue,
       messageBytesMax: config.ring.messageMax,

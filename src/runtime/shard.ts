@@ -36,7 +36,7 @@ import { SessionBook } from './session-book.ts'
 import { serviceContextOf } from './shard-context.ts'
 import { ShardTopics } from './shard-topics.ts'
 import { BEAT_MS, ThreadBase } from './thread-base.ts'
-import type { MainControl, ShardControl, ThreadData } from './thread-data.ts'
+import type { MainControl, ShardControl, ShiftNotice, ThreadData } from './thread-data.ts'
 
 /** Timers fired in one turn; the rest fire in the next. */
 const TIMERS_PER_TURN = 1_000
@@ -201,6 +201,8 @@ export class Shard implements ShardControl {
       router: actors.router,
       toThread,
       config: data.config,
+      generation: data.generation,
+      generationOf: (thread) => this.#base.table.generation(thread),
       definitions: topicDefinitions,
       log,
       metrics,
@@ -222,7 +224,7 @@ export class Shard implements ShardControl {
       portTo: (thread) => this.#peers.get(thread),
       gates: actors.gates,
       toThread,
-      thaw: (frozen, handle) => this.#intake.thaw(frozen, handle),
+      thaw: (frozen, handle, unpack) => this.#intake.thaw(frozen, handle, unpack),
       pack: (connection) => ({ subscriptions: topics.freeze(connection), sessions: sessions.freeze(connection) }),
       unpack: (connection, luggage) => {
         sessions.thaw(connection, luggage.sessions)
@@ -305,21 +307,20 @@ export class Shard implements ShardControl {
 
   progress(): MoveProgress {
     const progress = this.#started?.mover.progress ?? { moved: 0, failed: 0, remaining: 0, lingering: 0 }
-    // A socket that is not a connection yet will be one soon, or end.
-    return { ...progress, remaining: progress.remaining + this.#intake.size }
+    // A socket that is not a connection yet will be one and go then, or end.
+    return { ...progress, lingering: progress.lingering + this.#intake.size }
   }
 
   #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {
     const { kind } = notice
     if (kind === 'peer') this.#addPeer(notice.thread, notice.port)
     else if (kind === 'down') this.#onDown(notice.thread)
-    else if (kind === 'acceptor') {
-      if (this.#ends !== undefined) this.#ends.acceptor = notice.thread
-    } else if (kind === 'expect') {
+    else if (kind === 'acceptor') this.#ends?.reportTo(notice.thread)
+    else if (kind === 'expect') {
       this.#moves.set(notice.move.id, notice.move)
       this.#started?.actors.router.expect(notice.move)
       this.#base.tell({ kind: 'expecting', move: notice.move.id })
-    } else this.#shift(notice.move)
+    } else this.#shift(notice)
   }
 
   #addPeer(thread: number, port: MessagePort): void {
@@ -328,7 +329,7 @@ export class Shard implements ShardControl {
     port.on('message', (message: ShardMessage) => this.#inTurn(() => this.#onPeer(thread, message)))
   }
 
-  #shift(move: SlotMove): void {
+  #shift({ move, gone }: ShiftNotice): void {
     const started = this.#started
     if (started === undefined) return
     const { actors, topics, post, mover } = started
@@ -336,7 +337,7 @@ export class Shard implements ShardControl {
       this.#moves.set(move.id, move)
       const port = this.#peers.get(move.to)
       const tell = (message: WithoutMove<SlotMoveMessage>): void => port?.postMessage({ ...message, move: move.id })
-      actors.router.shift(move, tell)
+      actors.router.shift(move, tell, gone)
       const slots = new Set(move.slots)
       tell({ kind: 'elsewhere', connections: post.leave(slots) })
       tell({ kind: 'topics', frozen: topics.leave(slots) })
@@ -379,11 +380,10 @@ export class Shard implements ShardControl {
     if (this.#started === undefined) return
     const { actors, topics, post, mover } = this.#started
     const moves = [...this.#moves.values()]
+    // First what is awaited, then what is held: that came later.
+    for (const move of moves) if (move.from === thread) actors.system.migration.abandoned(move)
     actors.threadDown(thread)
-    for (const move of moves) {
-      if (move.from === thread) actors.system.migration.abandoned(move)
-      if (move.to === thread) actors.system.migration.leaveFailed(move.id)
-    }
+    for (const move of moves) if (move.to === thread) actors.system.migration.leaveFailed(move.id)
     post.threadDown(thread)
     mover.threadDown(thread)
     topics.threadDown(thread)

@@ -21,28 +21,39 @@ export interface SlotMoverOptions {
   readonly main: { readonly thread: number; shift(move: SlotMove): void }
 }
 
+/**
+ * How a move ended: both ends have done with it; one died on the way, and what it had of the slots is lost; or one died
+ * before anything had moved.
+ */
+export type MoveOutcome = 'moved' | 'cut' | 'dropped'
+
 interface Moving {
   readonly move: SlotMove
   readonly expecting: PromiseWithResolvers<boolean>
+  isExpecting: boolean
   /** Ends that have not said that they are done. */
   readonly open: Set<number>
   readonly ended: PromiseWithResolvers<void>
-  failed: boolean
+  /** Sources that died since the first step. */
+  readonly gone: Set<number>
+  isCut: boolean
 }
+
+/** After a cut move: what others had sent to the dead thread is read by its successor before slots move again. */
+const REST_MS = 3_000
+/** A thread that died waits at most so long for the moves it was in before it is started again. */
+const SETTLE_MS_MAX = 2_000
 
 export class SlotMover {
   readonly #options: SlotMoverOptions
   readonly #moving = new Map<number, Moving>()
   /** Pairs of threads that have a port, as `low high`. */
   readonly #joined = new Set<string>()
+  #rest: Promise<void> = Promise.resolve()
   #count = 0
 
   constructor(options: SlotMoverOptions) {
     this.#options = options
-  }
-
-  get size(): number {
-    return this.#moving.size
   }
 
   /** Gives two shards a port for what moves between them, unless they have one. */
@@ -55,12 +66,10 @@ export class SlotMover {
     this.#options.notify(other, { kind: 'peer', thread: one, port: port2 }, [port2])
   }
 
-  /**
-   * Moves slots from one seat to another. True when both have done with it: actors and topics are there, connections
-   * follow. False when a thread died on the way; the slots are the new owner's all the same.
-   */
-  async move(slots: Uint16Array, fromSeat: number, toSeat: number): Promise<boolean> {
-    const { threads, notify, main, log } = this.#options
+  /** Moves slots from one seat to another; actors and topics are there then, connections follow. */
+  async move(slots: Uint16Array, fromSeat: number, toSeat: number): Promise<MoveOutcome> {
+    await this.#rest
+    const { threads, notify, main } = this.#options
     const [from, to] = [threadOfSeat(fromSeat), threadOfSeat(toSeat)]
     assert(from !== to, 'a move has two ends')
     this.join(from, to)
@@ -69,27 +78,37 @@ export class SlotMover {
     const moving: Moving = {
       move,
       expecting: Promise.withResolvers(),
+      isExpecting: true,
       open: new Set([from, to]),
       ended: Promise.withResolvers(),
-      failed: false,
+      gone: new Set(),
+      isCut: false,
     }
     this.#moving.set(move.id, moving)
-    notify(to, { kind: 'expect', move })
-    const timer = setTimeout(() => moving.expecting.resolve(false), EXPECT_MS)
-    const isExpected = await moving.expecting.promise
-    clearTimeout(timer)
-    if (!isExpected) {
+    if (!(await this.#isExpected(moving))) {
       this.#moving.delete(move.id)
-      log.error('runtime.move_failed', { slots: slots.length, reason: 'the new shard does not answer' })
-      return false
+      return 'dropped'
     }
     // First the table, for threads that start from here on; then those that are there.
     for (const slot of slots) this.#options.slots.assign(slot, toSeat)
-    for (const thread of threads()) notify(thread, { kind: 'shift', move })
+    const gone = [...moving.gone]
+    for (const thread of threads()) notify(thread, { kind: 'shift', move, gone })
     main.shift(move)
     await moving.ended.promise
     this.#moving.delete(move.id)
-    return !moving.failed
+    return moving.isCut ? 'cut' : 'moved'
+  }
+
+  async #isExpected(moving: Moving): Promise<boolean> {
+    const { notify, log } = this.#options
+    const { move, expecting } = moving
+    notify(move.to, { kind: 'expect', move })
+    const timer = setTimeout(() => expecting.resolve(false), EXPECT_MS)
+    const isExpected = await expecting.promise
+    clearTimeout(timer)
+    moving.isExpecting = false
+    if (!isExpected) log.error('runtime.move_failed', { slots: move.slots.length, reason: 'a shard died, or hangs' })
+    return isExpected
   }
 
   expecting(moveId: number): void {
@@ -107,12 +126,31 @@ export class SlotMover {
     for (const key of this.#joined) if (key.split(' ').includes(String(thread))) this.#joined.delete(key)
     for (const moving of this.#moving.values()) {
       const { move, open } = moving
-      if (move.from !== thread && move.to !== thread) continue
-      moving.failed = true
-      moving.expecting.resolve(move.from === thread)
-      open.delete(thread)
-      // The other end hears of it too, and ends by itself; an end that died before the shift was never one.
-      if (open.size === 0) moving.ended.resolve()
+      const isEnd = move.from === thread || move.to === thread
+      if (moving.isExpecting) {
+        moving.gone.add(thread)
+        if (isEnd) moving.expecting.resolve(false)
+      } else if (isEnd) {
+        moving.isCut = true
+        this.#rest = new Promise((resolve) => setTimeout(resolve, REST_MS))
+        open.delete(thread)
+        // The other end hears of it too, and ends by itself.
+        if (open.size === 0) moving.ended.resolve()
+      }
     }
+  }
+
+  /** Settles when a thread that died may start again: the other ends of its moves have let go, and no move begins. */
+  async settled(thread: number): Promise<void> {
+    const waiting: Promise<unknown>[] = []
+    for (const { move, expecting, ended } of this.#moving.values()) {
+      waiting.push(expecting.promise)
+      if (move.to === thread) waiting.push(ended.promise)
+    }
+    if (waiting.length === 0) return
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, SETTLE_MS_MAX)
+    await Promise.race([Promise.all(waiting), late])
+    clearTimeout(timer)
   }
 }

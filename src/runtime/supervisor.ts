@@ -35,6 +35,8 @@ export interface SupervisorOptions {
   readonly onReady: (thread: number) => void
   /** After its exit, before its successor starts. */
   readonly onDown: (thread: number) => void
+  /** Settles when its successor may start, as far as others are concerned. */
+  readonly settled?: (thread: number) => Promise<void>
 }
 
 interface Watched {
@@ -103,6 +105,8 @@ export class Supervisor {
     clearTimeout(watched.retry)
     watched.life.terminate()
     await watched.life.exited
+    // It had died before, and waited for its successor.
+    if (this.#watched.delete(thread)) this.#options.table.setState(thread, 'absent')
   }
 
   /** Looks at all heartbeats. Called by a timer; by hand in tests. */
@@ -198,10 +202,15 @@ export class Supervisor {
     const delayMs = watched.policy.nextDelayMs(readyForMs)
     log.error('runtime.thread_exited', { ...facts, restart_in_ms: Math.round(delayMs) })
     table.countRestart(thread)
-    watched.retry = setTimeout(() => {
-      watched.life = this.#spawn(thread)
-      watched.beatAtMs = clock.nowMs()
-      this.#follow(watched)
-    }, delayMs)
+    watched.retry = setTimeout(() => void this.#succeed(watched), delayMs)
+  }
+
+  async #succeed(watched: Watched): Promise<void> {
+    const { settled, clock } = this.#options
+    await settled?.(watched.thread)
+    if (this.#stopped || this.#retiring || watched.leaving) return
+    watched.life = this.#spawn(watched.thread)
+    watched.beatAtMs = clock.nowMs()
+    this.#follow(watched)
   }
 }

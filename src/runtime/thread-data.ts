@@ -64,6 +64,8 @@ export interface ExpectNotice {
 export interface ShiftNotice {
   readonly kind: 'shift'
   readonly move: SlotMove
+  /** Sources that died since the first step: no fence of theirs will come. */
+  readonly gone: readonly number[]
 }
 /** Ends of connections are another acceptor's business now. */
 export interface AcceptorNotice {

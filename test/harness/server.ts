@@ -12,7 +12,7 @@ import { waitUntil, within } from './wait.ts'
 const ROOT = join(import.meta.dirname, '../..')
 const READY_MS = 30_000
 const EXIT_MS = 15_000
-const RECOVERY_MS = 15_000
+const RECOVERY_MS = 30_000
 const PAGE_BYTES = 4096
 /** Log lines a failed start shows. */
 const LINES_SHOWN = 20
@@ -23,6 +23,8 @@ export type Settings = Readonly<Record<string, string | number | boolean>>
 export interface ServerOptions {
   readonly shards?: number
   readonly settings?: Settings
+  /** A configuration file that says everything; then neither shards nor free ports are set here. */
+  readonly config?: string
   /** Files with services, relative to the checkout. */
   readonly modules?: readonly string[]
   /** Does not wait for `runtime.ready`. */
@@ -173,13 +175,14 @@ export class Server implements AsyncDisposable {
 /** Starts `polyloop start` with every port free unless `settings` says otherwise; JSON log lines. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const modules = options.modules ?? []
+  const own = options.config === undefined ? { ...FREE_PORTS, shards: options.shards ?? 2 } : { 'admin.port': 0 }
   const settings = {
-    ...FREE_PORTS,
+    ...own,
     ...(modules.length === 0 ? {} : { modules: modules.map((path) => join(ROOT, path)).join(',') }),
-    shards: options.shards ?? 2,
     ...options.settings,
   }
   const flags = Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`])
+  if (options.config !== undefined) flags.push('--config', options.config)
   const child = spawn(process.execPath, [join(ROOT, 'bin/polyloop.js'), 'start', ...flags], {
     cwd: ROOT,
     env: { PATH: process.env.PATH },
