@@ -13,6 +13,7 @@ const SHARD_COUNTS = [1, 4, 2, 3] as const
 /** Of one connection. */
 const SAY_MS = 1_000
 const TICK_MS = 250
+const COUNTERS = 50
 /** Also for the quiet second in which the memory of ended threads goes back. */
 const SETTLE_MS = 1_000
 const MOVED_MS_MAX = 120_000
@@ -40,13 +41,15 @@ export const reload = defineScenario({
       modules: ['test/harness/moving-service.ts'],
       settings: { 'services.moving.permessageDeflate': true, 'net.backlog': 2048 },
     })
-    using control = await Control.open(server)
+    using control = await Control.open(server, 'control')
+    using adder = await Control.open(server, 'adder')
     const crowd = await MovingCrowd.open(server, webSockets, streams)
     try {
       log(`${crowd.members.length} connections, ${server.descriptors()} descriptors, ${mebibytes(server.rss())}`)
       assert.equal(await control.ask(`ticker ${TICK_MS}`), 'started')
       crowd.start(SAY_MS)
       await waitUntil('everybody hears ticks', () => crowd.tick > 0, CAUGHT_UP_MS_MAX)
+      const counting = new Counting(adder)
       const rests: Rest[] = []
       const seconds: number[] = []
       let moves = 0
@@ -54,7 +57,7 @@ export const reload = defineScenario({
       const move = async (path: string, body: object): Promise<void> => {
         seconds.push(await moved(server, ++moves, path, body))
         assert.deepEqual(crowd.faults, [], `after move ${moves}: ${crowd.faultCount} faults`)
-        assert.equal(await control.ask('add survivor'), `count ${moves}`)
+        assert.equal(counting.fault, undefined)
       }
       for (let index = 1; index <= reloads; index++) {
         await move('/api/v1/reload', {})
@@ -70,13 +73,14 @@ export const reload = defineScenario({
         assert.equal((await server.health()).shards.length, count)
         log(`${count} shards: ${seconds.at(-1)} s`)
       }
+      const counted = await counting.stop()
       await waitUntil('every echo is back', () => crowd.isQuiet, CAUGHT_UP_MS_MAX)
       const last = Number((await control.ask('last')).split(' ')[1])
       await waitUntil('everybody has heard the last tick', () => crowd.tick === last, CAUGHT_UP_MS_MAX)
       assert.deepEqual(crowd.faults, [])
 
       const metrics = await server.metrics()
-      assertNothingLost(metrics, webSockets + streams + 1)
+      assertNothingLost(metrics, webSockets + streams + 2)
       const first = rests[FIRST_RELOADS - 1]
       const end = rests.at(-1)
       assert.ok(first !== undefined && end !== undefined)
@@ -90,7 +94,7 @@ export const reload = defineScenario({
         ...pausesOf(metrics),
         { name: 'echoes', value: `${crowd.echoes}, each in order` },
         { name: 'ticks to each connection', value: `${last}` },
-        { name: 'the actor counted', value: `${moves} of ${moves}` },
+        { name: `${COUNTERS} actors counted`, value: `${counted}, each time one more` },
         { name: `after ${FIRST_RELOADS} and after ${reloads} reloads`, value: describe(first, end) },
       ]
     } finally {
@@ -107,8 +111,8 @@ class Control implements Disposable {
     this.#client = client
   }
 
-  static async open(server: Server): Promise<Control> {
-    return new Control(await WebSocketClient.open(server.url('moving.ws', '/?session=control')))
+  static async open(server: Server, session: string): Promise<Control> {
+    return new Control(await WebSocketClient.open(server.url('moving.ws', `/?session=${session}`)))
   }
 
   async ask(text: string): Promise<string> {
@@ -121,6 +125,36 @@ class Control implements Disposable {
 
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]()
+  }
+}
+
+/** Asks actors to count, one after another, without a pause: a count that is not one more is a fault. */
+class Counting {
+  fault: string | undefined
+  #stopped = false
+  readonly #done: Promise<number>
+
+  constructor(control: Control) {
+    this.#done = this.#run(control)
+  }
+
+  /** How often they have counted. */
+  async stop(): Promise<number> {
+    this.#stopped = true
+    const counted = await this.#done
+    assert.equal(this.fault, undefined)
+    return counted
+  }
+
+  async #run(control: Control): Promise<number> {
+    let counted = 0
+    while (!this.#stopped && this.fault === undefined) {
+      const expected = `count ${Math.floor(counted / COUNTERS) + 1}`
+      const answer = await control.ask(`add c${counted % COUNTERS}`).catch(String)
+      if (answer !== expected) this.fault = `${answer} instead of ${expected}`
+      counted++
+    }
+    return counted
   }
 }
 
