@@ -5,6 +5,7 @@ export { type ActorDefinition, defineActor, Refusal } from './actor/definition.t
 export { defineSession, type Session, type SessionDefinition } from './actor/session.ts'
 export type { SubscribeOptions, TopicEvent } from './actor/topic-connection.ts'
 export { defineTopic, type TopicDefinition } from './actor/topic-definition.ts'
+export type { TopicEncoder } from './actor/topic-message.ts'
 export type { Presence, SubscribeOutcome } from './actor/topic-relay.ts'
 export {
   boolean,

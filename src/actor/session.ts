@@ -66,9 +66,13 @@ export class Session<State> {
     return this
   }
 
-  /** The runtime's. */
-  attach(connection: ConnectionRef): void {
-    if (this.#connections.some(({ id }) => id === connection.id)) return
+  /** The runtime's. Also when a connection has moved: its new name replaces the old one. True if it is a new one. */
+  attach(connection: ConnectionRef): boolean {
+    const known = this.#connections.findIndex(({ id }) => id === connection.id)
+    if (known >= 0) {
+      this.#connections[known] = connection
+      return false
+    }
     if (this.#connections.length >= CONNECTIONS_MAX) {
       const oldest = this.#connections.shift()
       if (oldest !== undefined) this.#use().close(oldest, 1008, 'too many connections')
@@ -78,6 +82,7 @@ export class Session<State> {
     this.#backlog = []
     this.#backlogBytes = 0
     for (const { payload, isBinary } of backlog) this.#use().send(connection, payload, isBinary)
+    return true
   }
 
   /** The runtime's. */
@@ -153,8 +158,8 @@ export function defineSession<State, const H extends Handlers<Session<State>>>(d
   }
   handlers[SESSION_METHOD.attach] = (session, connection: ConnectionRef, context) => {
     context.cancel(EXPIRY)
-    session.bind(context).attach(connection)
-    return connected?.(session, connection, context)
+    const isNew = session.bind(context).attach(connection)
+    return isNew ? connected?.(session, connection, context) : undefined
   }
   handlers[SESSION_METHOD.detach] = (session, connection: ConnectionRef, context) => {
     session.bind(context).detach(connection.id)

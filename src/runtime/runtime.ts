@@ -407,7 +407,8 @@ export class Runtime {
     }
     const seat = seatOfThread(thread)
     this.#shards.delete(seat)
-    for (const other of this.#spawner.shards) this.#spawner.notify(other, { kind: 'down', thread })
+    const planned = this.#book.isRetiring(seat)
+    for (const other of this.#spawner.shards) this.#spawner.notify(other, { kind: 'down', thread, planned })
     this.#actors.threadDown(thread)
     this.#mover.threadDown(thread)
     this.#acceptor.shardDown(seat)

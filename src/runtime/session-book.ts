@@ -1,7 +1,8 @@
 // Which sessions the connections of a shard belong to, so that a session hears when one of its connections ends.
+import type { Activation } from '../actor/activation.ts'
 import type { ActorSender } from '../actor/actor-ref.ts'
 import { type Address, addressOf } from '../actor/address.ts'
-import { SESSION_METHOD } from '../actor/session.ts'
+import { SESSION_METHOD, Session } from '../actor/session.ts'
 import type { Connection } from '../net/connection.ts'
 import type { ConnectionPost } from './connection-post.ts'
 
@@ -51,9 +52,19 @@ export class SessionBook {
 
   thaw(connection: Connection, sessions: readonly AttachedSession[]): void {
     if (sessions.length === 0) return
-    this.#byConnection.set(
-      connection.id,
-      sessions.map(({ kind, id }) => addressOf(kind, id)),
-    )
+    const addresses = sessions.map(({ kind, id }) => addressOf(kind, id))
+    this.#byConnection.set(connection.id, addresses)
+    // Should this shard crash the session must know that the connection was here.
+    for (const address of addresses) this.#sender.tell(address, SESSION_METHOD.attach, this.#post.refOf(connection))
+  }
+
+  /** A shard has crashed: sessions that live here lose the connections they had there. */
+  crashed(seat: number, activations: Iterable<Activation>): void {
+    for (const { state, address } of [...activations]) {
+      if (!(state instanceof Session)) continue
+      for (const connection of state.connections) {
+        if (connection.shard === seat) this.#sender.tell(address, SESSION_METHOD.detach, connection)
+      }
+    }
   }
 }

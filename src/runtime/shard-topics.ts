@@ -6,6 +6,7 @@ import type { TopicDefinition } from '../actor/topic-definition.ts'
 import type { TopicCounts } from '../actor/topic-feed.ts'
 import type { FrozenSubscription, FrozenTopic } from '../actor/topic-frozen.ts'
 import { TopicHomes, type ToThread } from '../actor/topic-homes.ts'
+import type { TopicEncoder } from '../actor/topic-message.ts'
 import { isForHome, isForRelay } from '../actor/topic-record.ts'
 import { type Presence, type SubscribeOutcome, TopicRelay } from '../actor/topic-relay.ts'
 import type { CoreConfig } from '../config/core-options.ts'
@@ -39,6 +40,7 @@ export class ShardTopics {
   readonly #options: ShardTopicsOptions
   readonly #homes: TopicHomes
   readonly #relay: TopicRelay
+  readonly #encoders = new Map<string, TopicEncoder>()
 
   constructor(options: ShardTopicsOptions) {
     const { self, clock, wheel, loop, router, config, log, metrics } = options
@@ -69,6 +71,7 @@ export class ShardTopics {
       slowBytes: config.topic.slowBytes,
       queueMax: config.topic.queue,
       messageBytesMax: config.ring.messageMax,
+      encoders: this.#encoders,
       counts: countsByKind(metrics, [...definitions.keys()]),
       onEvent: (connection, event) => options.onEvent(connection as unknown as Connection, event),
       random: Math.random,
@@ -81,6 +84,11 @@ export class ShardTopics {
           loop.leaveTurn()
         }),
     })
+  }
+
+  /** What services make of payloads, by the names that their subscriptions use. */
+  addEncoders(encoders: Readonly<Record<string, TopicEncoder>>): void {
+    for (const [name, encoder] of Object.entries(encoders)) this.#encoders.set(name, encoder)
   }
 
   subscribe(connection: Connection, topic: string, options?: SubscribeOptions): SubscribeOutcome {

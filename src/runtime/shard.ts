@@ -1,5 +1,6 @@
 // One shard: an event loop with the connections handed to it, the services' handlers, and the actors and topics of its
 // slots. Everything that comes in is a turn of the loop.
+import { setTimeout } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
 import type { ActorServices } from '../actor/context.ts'
 import type { SlotMove } from '../actor/router.ts'
@@ -14,7 +15,7 @@ import { decodeRoute, RECORD, routeBytes } from '../net/record.ts'
 import type { ActorsReport } from '../observe/actor-report.ts'
 import { FAMILIES } from '../observe/family.ts'
 import { type AcceptorLine, FIGURE, figureOf } from '../observe/figure.ts'
-import { errorFields } from '../observe/logger.ts'
+import { errorFields, type Logger } from '../observe/logger.ts'
 import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
 import { type Definitions, loadDefinitions } from '../services/registry.ts'
@@ -36,7 +37,7 @@ import { SessionBook } from './session-book.ts'
 import { serviceContextOf } from './shard-context.ts'
 import { ShardTopics } from './shard-topics.ts'
 import { BEAT_MS, ThreadBase } from './thread-base.ts'
-import type { MainControl, ShardControl, ShiftNotice, ThreadData } from './thread-data.ts'
+import type { DownNotice, MainControl, ShardControl, ShiftNotice, ThreadData } from './thread-data.ts'
 
 /** Timers fired in one turn; the rest fire in the next. */
 const TIMERS_PER_TURN = 1_000
@@ -142,20 +143,16 @@ export class Shard implements ShardControl {
     }
     for (const [index, service] of definitions.services.entries()) {
       const enabled = this.#data.listeners.some((listener) => listener.serviceIndex === index)
-      this.#handlers[index] = enabled
-        ? service.start(serviceContextOf(context, service.name, all.services[service.name]))
-        : {}
+      const own = serviceContextOf(context, service.name, all.services[service.name])
+      const handlers = enabled ? service.start(own) : {}
+      this.#handlers[index] = handlers
+      started.topics.addEncoders(handlers.topicEncoders ?? {})
     }
     for (const { service, serviceIndex, transport } of this.#data.listeners) {
       if (this.#handlers[serviceIndex]?.[transport as keyof ServiceHandlers] !== undefined) continue
       throw new PolyloopError('MODULE_INVALID', { service, problem: `it listens on ${transport} and has no handler` })
     }
-    // A promise of user code that nobody waits for must not end everybody's connections; a broken invariant of the
-    // runtime still does.
-    process.on('unhandledRejection', (error) => {
-      if (error instanceof AssertionError) throw error
-      this.#base.log.error('services.rejection_unhandled', errorFields(error))
-    })
+    surviveRejections(this.#base.log)
     this.#base.open()
   }
 
@@ -257,20 +254,17 @@ export class Shard implements ShardControl {
     const cutOff = this.#loop.cutOff
     const until = this.#base.clock.nowMs() + graceMs
     await this.#closeAll()
-    while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
-    for (const handlers of this.#handlers) await this.#stop(handlers)
+    while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await setTimeout(DRAIN_POLL_MS)
+    for (const handlers of this.#handlers) {
+      const failed = (error: unknown): void => this.#base.log.error('services.stop_failed', errorFields(error))
+      await Promise.resolve()
+        .then(() => handlers.stop?.())
+        .catch(failed)
+    }
     // Actors get the chance to save their state.
     const system = this.#started?.actors.system
-    while (system?.stop() === false && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
+    while (system?.stop() === false && this.#base.clock.nowMs() < until) await setTimeout(DRAIN_POLL_MS)
     return this.#intake.size + this.#loop.size + this.#loop.cutOff - cutOff
-  }
-
-  async #stop(handlers: ServiceHandlers): Promise<void> {
-    try {
-      await handlers.stop?.()
-    } catch (error) {
-      this.#base.log.error('services.stop_failed', errorFields(error))
-    }
   }
 
   collect(): ReturnType<ShardControl['collect']> {
@@ -314,7 +308,7 @@ export class Shard implements ShardControl {
   #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {
     const { kind } = notice
     if (kind === 'peer') this.#addPeer(notice.thread, notice.port)
-    else if (kind === 'down') this.#onDown(notice.thread)
+    else if (kind === 'down') this.#onDown(notice)
     else if (kind === 'acceptor') this.#ends?.reportTo(notice.thread)
     else if (kind === 'expect') {
       this.#moves.set(notice.move.id, notice.move)
@@ -374,11 +368,11 @@ export class Shard implements ShardControl {
     }
   }
 
-  #onDown(thread: number): void {
+  #onDown({ thread, planned }: DownNotice): void {
     this.#peers.get(thread)?.close()
     this.#peers.delete(thread)
     if (this.#started === undefined) return
-    const { actors, topics, post, mover } = this.#started
+    const { actors, topics, post, mover, sessions } = this.#started
     const moves = [...this.#moves.values()]
     // First what is awaited, then what is held: that came later.
     for (const move of moves) if (move.from === thread) actors.system.migration.abandoned(move)
@@ -387,6 +381,7 @@ export class Shard implements ShardControl {
     post.threadDown(thread)
     mover.threadDown(thread)
     topics.threadDown(thread)
+    if (!planned) sessions.crashed(seatOfThread(thread), actors.system.activations())
   }
 
   // ---- connections ------------------------------------------------------------------------------------------------
@@ -399,7 +394,7 @@ export class Shard implements ShardControl {
       this.#sayGoodBye(connection)
       if (--left > 0) continue
       left = CLOSES_PER_TURN
-      await pause(0)
+      await setTimeout(0)
     }
   }
 
@@ -496,6 +491,10 @@ function refOf({ id, session }: Connection): { slot: number; id: number; shard: 
   return { slot: slotOf(session), id, shard: 0 }
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+/** A promise of user code that nobody waits for must not end everybody's connections; a broken invariant still does. */
+function surviveRejections(log: Logger): void {
+  process.on('unhandledRejection', (error) => {
+    if (error instanceof AssertionError) throw error
+    log.error('services.rejection_unhandled', errorFields(error))
+  })
 }

@@ -48,6 +48,8 @@ export interface UnlinkNotice {
 export interface DownNotice {
   readonly kind: 'down'
   readonly thread: number
+  /** Its successor had taken over what it had; otherwise that is lost. */
+  readonly planned: boolean
 }
 /** The way to another shard, for what moves between the two; as long as both live. */
 export interface PeerNotice {

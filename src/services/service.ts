@@ -5,6 +5,7 @@ import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { SessionDefinition } from '../actor/session.ts'
 import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
+import type { TopicEncoder } from '../actor/topic-message.ts'
 import type { Presence, SubscribeOutcome } from '../actor/topic-relay.ts'
 import type { ConfigOf, OptionRows } from '../config/option.ts'
 import type { ServiceRows, Transport } from '../config/service-options.ts'
@@ -75,6 +76,11 @@ export interface ServiceHandlers {
   readonly ws?: WebSocketHandler
   /** What happens to a subscription: it began, or has a gap. Comes before the messages behind it. */
   topicEvent?(connection: Connection<never>, event: TopicEvent): void
+  /**
+   * What this service makes of topic payloads for protocols of its own, by the name that `subscribe` gives as `deliver`;
+   * called once per message and shard. Names are shared by all services.
+   */
+  readonly topicEncoders?: Readonly<Record<string, TopicEncoder>>
   /** Longest WebSocket message; a longer one gets 1009. Default 1 MiB. */
   readonly messageBytesMax?: number
   /** The shard is about to end; nothing arrives any more. */

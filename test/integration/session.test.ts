@@ -1,6 +1,7 @@
 // Sessions over real sockets: several connections on several shards, none for a while, and moves in between.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { SlotTable } from '../../src/placement/slots.ts'
 import { type Server, startServer } from '../harness/server.ts'
 import { BACKLOG } from '../harness/session-service.ts'
 import { sessionOn } from '../harness/shard-key.ts'
@@ -35,6 +36,13 @@ async function attached(shard: number, name: string): Promise<WebSocketClient> {
   const client = await open(shard)
   assert.equal(await client.ask(`attach ${name}`), 'attached true')
   return client
+}
+
+/** A player who lives on a shard. */
+function homeOn(shard: number): string {
+  const table = SlotTable.allocate()
+  table.spread(SHARDS)
+  for (let index = 0; ; index++) if (table.shardOfKey(`player/p${index}`) === shard) return `p${index}`
 }
 
 interface Look {
@@ -185,4 +193,31 @@ test('session: one connection too many closes the oldest; one session too many i
   for (let index = 0; index < SESSIONS_MAX; index++)
     assert.equal(await popular.ask(`attach g${index}`), 'attached true')
   assert.equal(await popular.ask('attach g-more'), 'attached false')
+})
+
+test('session: hears of connections that died with their shard, where they were opened and where they moved to', async () => {
+  // Shards as they were in the beginning: the tests above have moved slots about.
+  await using server = await startServer({ shards: SHARDS, modules: ['test/harness/session-service.ts'] })
+  const name = homeOn(1)
+  const byShard = async (shard: number): Promise<WebSocketClient> => {
+    const key = sessionOn(shard, SHARDS, 'player', salt++)
+    const client = await WebSocketClient.open(server.url('players.ws', `/?session=${key}`))
+    assert.equal(await client.ask('where'), `at ${shard}`)
+    return client
+  }
+  using observer = await byShard(1)
+  const victims = [await byShard(0), await byShard(0)]
+  assert.equal(await victims[0]?.ask(`attach ${name}`), 'attached true')
+  await server.post('/api/v1/reload')
+  await waitUntil('the reload is done', () => server.logged('runtime.move_done').length > 0, MOVED_MS_MAX)
+  assert.equal(await victims[1]?.ask(`attach ${name}`), 'attached true')
+  await looks(observer, name, { came: 2, open: 2 })
+  await server.kill(0)
+  await looks(observer, name, { came: 2, went: 2, open: 0 })
+  assert.equal(await observer.ask(`say ${name} meanwhile`), 'said true')
+  await waitUntil('shard 0 is back', () => server.isHealthy(), MOVED_MS_MAX)
+  using next = await byShard(0)
+  next.send(`attach ${name}`)
+  assert.deepEqual(new Set(await heard(next, 2)), new Set(['attached true', '1 meanwhile']))
+  for (const victim of victims) victim[Symbol.dispose]()
 })
