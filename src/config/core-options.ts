@@ -113,11 +113,7 @@ export const CORE_OPTIONS = defineOptions({
     '50ms',
     'Pause before a failed actor handles its next message; each further failure doubles it.',
   ),
-  'actor.restartBackoff.max': option(
-    duration({ min: '1ms', max: '1h' }),
-    '5s',
-    'Longest pause of a failed actor.',
-  ),
+  'actor.restartBackoff.max': option(duration({ min: '1ms', max: '1h' }), '5s', 'Longest pause of a failed actor.'),
 
   'topic.recentBytes': option(
     size({ min: '4KiB', max: '1GiB' }),

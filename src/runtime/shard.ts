@@ -48,7 +48,6 @@ const DRAIN_POLL_MS = 20
 const ERRORS_LOGGED_PER_SECOND = 10
 /** Actors passivated between two beats when the heap is too full. */
 const PASSIVATED_PER_BEAT = 2_000
-
 const BEATS_PER_SECOND = 1_000 / BEAT_MS
 
 /** What there is once the modules are loaded. */
