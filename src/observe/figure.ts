@@ -268,6 +268,11 @@ export function figureOf(row: Float64Array, column: number): number {
 }
 
 /** Never negative: what has left is read first, and what has come is never behind it. */
+/** Share of its heap limit that a thread uses. */
+export function heapShareOf(row: Float64Array): number {
+  return figureOf(row, FIGURE.heapUsedBytes) / figureOf(row, FIGURE.heapLimitBytes)
+}
+
 export function openConnections(row: Float64Array, service: number): number {
   const departed = figureOf(row, serviceColumn(service, 'departed'))
   const closed = figureOf(row, serviceColumn(service, 'closed'))

@@ -6,6 +6,8 @@ import { createLinkEnds, createLinkMemory, type LaneCapacities, type LinkEnd, ty
 export interface LinkedThread {
   link(end: LinkEnd, port: MessagePort): void
   unlink(peer: number): void
+  /** The peer will not come back; its rings are given up. */
+  forget(peer: number): void
 }
 
 export class LinkBook {
@@ -42,6 +44,16 @@ export class LinkBook {
     for (const { low, high } of this.#links.values()) {
       if (low === thread) this.#threads.get(high)?.unlink(thread)
       else if (high === thread) this.#threads.get(low)?.unlink(thread)
+    }
+  }
+
+  /** A thread ended and has no successor on this index: the memory of its rings is given up. */
+  gone(thread: number): void {
+    this.#threads.delete(thread)
+    for (const [key, { low, high }] of this.#links) {
+      if (low !== thread && high !== thread) continue
+      this.#links.delete(key)
+      this.#threads.get(low === thread ? high : low)?.forget(thread)
     }
   }
 

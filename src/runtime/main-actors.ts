@@ -61,7 +61,11 @@ export class MainActors {
       bell: config.ring.doorbell === 'port' ? 'port' : 'wait-async',
       clock,
     })
-    links.up(THREAD.main, { link: (end) => this.#mesh.attach(end), unlink: (peer) => this.#mesh.detach(peer) })
+    links.up(THREAD.main, {
+      link: (end) => this.#mesh.attach(end),
+      unlink: (peer) => this.#mesh.detach(peer),
+      forget: (peer) => this.#mesh.forget(peer),
+    })
     const nothing = (): boolean => false
     this.#actors = new ActorThread({
       self: THREAD.main,
@@ -112,6 +116,11 @@ export class MainActors {
 
   threadDown(thread: number): void {
     this.#actors.threadDown(thread)
+  }
+
+  /** Now and then: finds what a lost wake-up left lying. */
+  look(nowMs: number): void {
+    this.#mesh.watchdog(nowMs)
   }
 
   close(): void {

@@ -13,7 +13,7 @@ import type { ListeningAddress } from '../net/listener-spec.ts'
 import { type ActionAnswer, type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
 import { Exposition } from '../observe/exposition.ts'
 import { FAMILIES } from '../observe/family.ts'
-import { FIGURE, FigureTable, figureOf } from '../observe/figure.ts'
+import { FigureTable, heapShareOf } from '../observe/figure.ts'
 import type { LogSink } from '../observe/log-sink.ts'
 import { createLogger, type Logger } from '../observe/logger.ts'
 import { ThreadMetrics } from '../observe/metrics.ts'
@@ -119,7 +119,10 @@ export class Runtime {
           if (notice.kind === 'expecting') this.#mover.expecting(notice.move)
           else this.#mover.ended(notice.move, thread)
         },
-        start: (thread, port) => this.#startThread(thread, port),
+        start: (thread, port) =>
+          thread < THREAD.firstShard
+            ? this.#startAcceptor(thread, port)
+            : this.#startShardThread(seatOfThread(thread), port),
       },
       this.#fresh,
     )
@@ -240,12 +243,12 @@ export class Runtime {
     }
   }
 
-  /** Open sockets of all listeners; where port 0 was asked for, the port that was got. */
+  /** Open sockets of all listeners, each with the port that it got. */
   get listeners(): readonly ListeningAddress[] {
     return this.#acceptor.addresses
   }
 
-  get adminAddresses(): readonly { readonly host: string; readonly port: number }[] {
+  get adminAddresses(): AdminServer['addresses'] {
     return this.#admin?.addresses ?? []
   }
 
@@ -359,15 +362,9 @@ export class Runtime {
     const control = this.#shards.get(seat)
     if (control === undefined) return Promise.resolve(undefined)
     // A shard that crashes meanwhile never answers.
-    const died = this.#spawner.exited(threadOfSeat(seat))?.then(() => undefined)
-    const answer = Promise.race([control.drain(code, reason, graceMs), died ?? new Promise<undefined>(() => {})])
+    const died = this.#spawner.exited(threadOfSeat(seat))?.then(() => undefined) ?? new Promise<undefined>(() => {})
+    const answer = Promise.race([control.drain(code, reason, graceMs), died])
     return this.#call('drain', `shard ${shardOfSeat(seat)}`, answer, graceMs)
-  }
-
-  #startThread(thread: number, port: MessagePort): Promise<void> {
-    return thread < THREAD.firstShard
-      ? this.#startAcceptor(thread, port)
-      : this.#startShardThread(seatOfThread(thread), port)
   }
 
   async #startAcceptor(thread: number, port: MessagePort): Promise<void> {
@@ -400,12 +397,15 @@ export class Runtime {
   }
 
   #onDown(thread: number): void {
-    this.#links.down(thread)
-    if (thread < THREAD.firstShard) {
+    const seat = seatOfThread(thread)
+    // Otherwise its successor goes on with its rings.
+    const isReplaced = seat < 0 ? thread !== this.#acceptor.thread : !this.#book.seats.includes(seat)
+    if (isReplaced) this.#links.gone(thread)
+    else this.#links.down(thread)
+    if (seat < 0) {
       this.#acceptor.down(thread)
       return
     }
-    const seat = seatOfThread(thread)
     this.#shards.delete(seat)
     const planned = this.#book.isRetiring(seat)
     for (const other of this.#spawner.shards) this.#spawner.notify(other, { kind: 'down', thread, planned })
@@ -441,8 +441,8 @@ export class Runtime {
     this.#spawner.plan = { config: fresh.config, listeners: this.#withPorts(fresh.listeners) }
     const { shards } = fresh.config
     // A number that was set while running stays, unless the configuration names another one now.
-    const configured = shardCountOf(shards, availableParallelism())
-    return { shards: shards === this.#options.config.shards ? this.#book.count : configured }
+    const isSame = shards === this.#options.config.shards
+    return { shards: isSame ? this.#book.count : shardCountOf(shards, availableParallelism()) }
   }
 
   *#sources(): Generator<{ thread: number; collect: () => Promise<Awaited<ReturnType<ShardControl['collect']>>> }> {
@@ -470,14 +470,14 @@ export class Runtime {
 
   #onSecond(sampler: ThreadSampler): void {
     this.#table.beat(THREAD.main)
+    this.#actors.look(systemClock.nowMs())
     sampler.sample()
     this.#status.sample()
     if (this.#readiness !== 'ready') return
     this.#balancer.look()
     for (const seat of this.#book.seats) {
-      const row = this.#table.row(threadOfSeat(seat))
       if (this.#table.state(threadOfSeat(seat)) !== 'ready') continue
-      const share = figureOf(row, FIGURE.heapUsedBytes) / figureOf(row, FIGURE.heapLimitBytes)
+      const share = heapShareOf(this.#table.row(threadOfSeat(seat)))
       if (this.#heapGuard.isOver(seat, share)) void this.#replace(seat, share)
     }
   }

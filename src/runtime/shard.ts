@@ -14,7 +14,7 @@ import type { Handover } from '../net/handover.ts'
 import { decodeRoute, RECORD, routeBytes } from '../net/record.ts'
 import type { ActorsReport } from '../observe/actor-report.ts'
 import { FAMILIES } from '../observe/family.ts'
-import { type AcceptorLine, FIGURE, figureOf } from '../observe/figure.ts'
+import { type AcceptorLine, FIGURE, figureOf, heapShareOf } from '../observe/figure.ts'
 import { errorFields, type Logger } from '../observe/logger.ts'
 import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
@@ -473,7 +473,7 @@ export class Shard implements ShardControl {
     const { system } = this.#started.actors
     figures[FIGURE.actors] = system.size
     figures[FIGURE.mailboxDepth] = system.takeDepthMax()
-    const share = figureOf(figures, FIGURE.heapUsedBytes) / figureOf(figures, FIGURE.heapLimitBytes)
+    const share = heapShareOf(figures)
     system.refusing = this.#draining !== undefined || share >= data.config.heap.refuseAt
     if (share >= data.config.heap.passivateAt) system.passivateIdle(PASSIVATED_PER_BEAT)
   }

@@ -8,7 +8,7 @@ import { createLogger, type Logger } from '../observe/logger.ts'
 import { ThreadMetrics } from '../observe/metrics.ts'
 import { ThreadSampler } from '../observe/thread-sampler.ts'
 import { Mesh, type MeshSink } from '../ring/mesh.ts'
-import type { LinkNotice, NoticeToMain, NoticeToThread, ThreadData, UnlinkNotice } from './thread-data.ts'
+import type { ForgetNotice, LinkNotice, NoticeToMain, NoticeToThread, ThreadData, UnlinkNotice } from './thread-data.ts'
 
 /** A thread is called hung long after it missed several of these. */
 export const BEAT_MS = 250
@@ -84,11 +84,12 @@ export class ThreadBase {
   #take(notice: NoticeToThread): void {
     if (notice.kind === 'link') this.mesh.attach(notice.end)
     else if (notice.kind === 'unlink') this.mesh.detach(notice.peer)
+    else if (notice.kind === 'forget') this.mesh.forget(notice.peer)
     else this.onNotice(notice)
   }
 
   /** Called with what main says beyond links. */
-  onNotice: (notice: Exclude<NoticeToThread, LinkNotice | UnlinkNotice>) => void = () => {}
+  onNotice: (notice: Exclude<NoticeToThread, LinkNotice | UnlinkNotice | ForgetNotice>) => void = () => {}
 
   /** Called with every beat, for figures that others own. */
   onBeat: () => void = () => {}

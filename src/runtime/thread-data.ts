@@ -44,6 +44,10 @@ export interface UnlinkNotice {
   readonly kind: 'unlink'
   readonly peer: number
 }
+export interface ForgetNotice {
+  readonly kind: 'forget'
+  readonly peer: number
+}
 /** A thread is gone; its successor, if it gets one, starts behind this. */
 export interface DownNotice {
   readonly kind: 'down'
@@ -76,6 +80,7 @@ export interface AcceptorNotice {
 }
 export type NoticeToThread =
   | AcceptorNotice
+  | ForgetNotice
   | LinkNotice
   | UnlinkNotice
   | DownNotice

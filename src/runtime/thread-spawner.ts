@@ -120,6 +120,7 @@ export class ThreadSpawner {
     links.up(thread, {
       link: (end, port) => worker.postMessage({ kind: 'link', end } satisfies NoticeToThread, [port] as never),
       unlink: (peer) => worker.postMessage({ kind: 'unlink', peer } satisfies NoticeToThread),
+      forget: (peer) => worker.postMessage({ kind: 'forget', peer } satisfies NoticeToThread),
     })
     const died = exited.then(() => {
       const reason = crash instanceof Error ? crash.message : 'it ended while it started'

@@ -6,6 +6,7 @@ import { LinkBook, type LinkedThread } from '../../src/runtime/link-book.ts'
 class Linked implements LinkedThread {
   readonly ends: LinkEnd[] = []
   readonly unlinked: number[] = []
+  readonly forgotten: number[] = []
 
   link(end: LinkEnd): void {
     this.ends.push(end)
@@ -14,6 +15,10 @@ class Linked implements LinkedThread {
 
   unlink(peer: number): void {
     this.unlinked.push(peer)
+  }
+
+  forget(peer: number): void {
+    this.forgotten.push(peer)
   }
 }
 
@@ -56,4 +61,19 @@ test('link book: a successor gets the memory of its predecessor, the peer a fres
   assert.equal(successor.ends[0]?.in.data, two.ends[0]?.in.data)
   assert.equal(one.ends.length, 2)
   assert.notEqual(one.ends[0]?.port, one.ends[1]?.port)
+})
+
+test('link book: the memory of a thread without a successor is given up', () => {
+  const book = new LinkBook(capacities)
+  const [one, two, later] = [new Linked(), new Linked(), new Linked()]
+  book.up(8, one)
+  book.up(9, two)
+  book.want(8, 9)
+  book.gone(9)
+  assert.deepEqual([one.forgotten, one.unlinked], [[9], []])
+  // Another thread on that index, much later, starts with rings of its own.
+  book.up(9, later)
+  assert.equal(later.ends.length, 0)
+  book.want(9, 8)
+  assert.notEqual(later.ends[0]?.in.data, two.ends[0]?.in.data)
 })
