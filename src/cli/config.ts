@@ -32,7 +32,7 @@ export function register(command: Command, context: CommandContext): void {
 
 /** The worst case: every ordered pair of threads talks. Rings are allocated on first use, so it is rarely reached. */
 export function ringMemory(shards: number, capacityBytes: number, controlCapacityBytes: number): string {
-  const others = Object.keys(THREAD).length - 1 // all but firstShard
+  const others = Object.keys(THREAD).length - 2 // all but firstShard and the acceptor's successor
   const lineOf = (threads: number): string => {
     const pairs = threads * (threads - 1)
     const bytes = pairs * (capacityBytes + controlCapacityBytes)
@@ -40,6 +40,6 @@ export function ringMemory(shards: number, capacityBytes: number, controlCapacit
   }
   return [
     `# Rings at worst (shards: ${shards}): ${lineOf(others + shards)}`,
-    `# During a reload (twice the shards): ${lineOf(others + 2 * shards)}`,
+    `# During a reload (twice the shards, two acceptors): ${lineOf(others + 1 + 2 * shards)}`,
   ].join('\n')
 }

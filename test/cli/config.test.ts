@@ -80,7 +80,7 @@ test('ring memory: every ordered pair of shards and the four other threads, twic
     ringMemory(1, 256 * 1024, 16 * 1024),
     [
       '# Rings at worst (shards: 1): 20 pairs of 5 threads x (256KiB + 16KiB) = 5.3 MiB',
-      '# During a reload (twice the shards): 30 pairs of 6 threads x (256KiB + 16KiB) = 8.0 MiB',
+      '# During a reload (twice the shards, two acceptors): 42 pairs of 7 threads x (256KiB + 16KiB) = 11.2 MiB',
     ].join('\n'),
   )
 })
