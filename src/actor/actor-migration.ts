@@ -135,14 +135,17 @@ export class ActorMigration {
     }
     this.#options.runner.release(activation)
     activation.status = 'gone'
+    leaving.staying.delete(activation)
     leaving.post(message)
     this.#options.gone(activation)
   }
 
-  /** It has ended, one way or another. */
+  /** It has ended: it left, or was passivated before it could. */
   left(activation: Activation): void {
     for (const [moveId, leaving] of this.#leaving) {
-      if (leaving.staying.delete(activation)) this.#endIfEmpty(moveId, leaving)
+      // The new owner waits for it, and keeps what comes for it.
+      if (leaving.staying.delete(activation)) leaving.post({ kind: 'lost', key: nameOf(activation) })
+      this.#endIfEmpty(moveId, leaving)
     }
   }
 
@@ -166,6 +169,7 @@ export class ActorMigration {
       this.#discard(activation)
       this.#options.runner.release(activation)
       activation.status = 'gone'
+      leaving.staying.delete(activation)
       leaving.post({ kind: 'lost', key })
       this.#options.gone(activation)
     }

@@ -1,5 +1,5 @@
 // Messages and replies as the records of record.ts: writing them without a copy of the value, and reading them.
-import { PolyloopError } from '../lib/errors.ts'
+import { PolyloopError, textOf } from '../lib/errors.ts'
 import type { Message } from './activation.ts'
 import type { Address } from './address.ts'
 import { KEY_BYTES_MAX } from './address.ts'
@@ -97,7 +97,7 @@ function decodeChain(record: Buffer): readonly number[] {
 /** What a handler threw, as the asker gets it. */
 export function handlerError(error: unknown, actor: string, method: string): PolyloopError {
   if (error instanceof PolyloopError) return error
-  const { name, message } = error instanceof Error ? error : { name: typeof error, message: String(error) }
+  const { name, message } = error instanceof Error ? error : { name: typeof error, message: textOf(error) }
   return new PolyloopError('ACTOR_HANDLER_FAILED', {
     actor,
     method,

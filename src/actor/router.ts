@@ -46,8 +46,11 @@ export interface RouterOptions {
   /** Thread by slot, to begin with; copied. */
   readonly owners: (slot: number) => number
   readonly toThread: (thread: number, ...message: Parameters<Send>) => boolean
-  /** What this thread owns. The record begins with its slot and is valid only during the call. */
-  readonly deliver: (kind: number, source: number, record: Buffer) => void
+  /**
+   * What this thread owns. The record begins with its slot and is valid only during the call. `now`: it may be handled
+   * on this stack.
+   */
+  readonly deliver: (kind: number, source: number, record: Buffer, now: boolean) => void
   /** A record for a slot that is leaving: true if what it is for is still here and has taken it. */
   readonly stays: (kind: number, source: number, record: Buffer) => boolean
   /** A record that will not be delivered: left over by a thread that died, or held beyond the limit. */
@@ -207,7 +210,7 @@ export class Router {
       // The notice of the shift may still be on its way to this thread.
       isOwn ||= incoming !== undefined
     }
-    if (isOwn) this.#options.deliver(kind, source, record)
+    if (isOwn) this.#options.deliver(kind, source, record, true)
     else {
       // Nobody sends here any more: it was in the ring when the thread before this one died.
       this.stats.rejected++
@@ -319,7 +322,7 @@ export class Router {
     const record = Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength)
     const slot = record.readUInt16LE(0)
     const isOwn = this.#owners[slot] === this.#self || this.#incoming.has(slot)
-    if (isOwn) this.#options.deliver(message.record, message.source, record)
+    if (isOwn) this.#options.deliver(message.record, message.source, record, true)
     else this.#options.reject(message.record, message.source, record, 'left_over')
   }
 
@@ -358,11 +361,13 @@ export class Router {
   #release(incoming: Incoming, source: number): void {
     const held = incoming.held.get(source)
     if (held === undefined) return
-    // In turn, and what comes for them meanwhile stays behind: a handler may send to the same slot.
+    // In turn, and what comes for them meanwhile stays behind: a handler may send to the same slot. That is not handled
+    // here as well: an actor that always tells itself something would never let this end.
+    const before = held.length
     for (let index = 0; index < held.length; index++) {
       const { kind, bytes } = held[index] as Held
       incoming.heldBytes -= bytes.length
-      this.#options.deliver(kind, source, bytes)
+      this.#options.deliver(kind, source, bytes, index < before)
     }
     incoming.held.delete(source)
     if (incoming.held.size === 0) {

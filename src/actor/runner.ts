@@ -128,6 +128,8 @@ export class Runner {
     argument: unknown,
   ): void {
     this.cancelTimer(activation, name)
+    // A handler that goes on after its actor was given up: nobody would end the timer.
+    if (activation.status === 'gone') return
     activation.timers ??= new Map()
     const handle = this.#options.wheel.schedule(delayMs, () => this.#onTimer(activation, name))
     activation.timers.set(name, { method, argument, everyMs, handle })
@@ -280,11 +282,12 @@ export class Runner {
     // It was given up on while it handled this one: it took too long to leave.
     if (activation.status !== 'busy') return
     activation.status = 'idle'
-    if (activation.leaving) this.#options.canLeave(activation)
-    else if (activation.stopping) {
+    if (activation.stopping) {
+      // Also one that is about to leave: what waits in its mailbox creates it anew, and that one leaves.
       activation.stopping = false
       this.passivate(activation)
-    } else if (activation.depth > 0) this.makeReady(activation)
+    } else if (activation.leaving) this.#options.canLeave(activation)
+    else if (activation.depth > 0) this.makeReady(activation)
   }
 
   #failed(activation: Activation): void {

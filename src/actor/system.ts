@@ -104,7 +104,7 @@ export class ActorSystem implements ActorSender {
       runner: this.#runner,
       create: (kind, address) => this.#create(kind, address),
       gone: (activation) => this.#gone(activation),
-      deliver: (kind, source, record) => this.#deliver(kind, source, record, false),
+      deliver: (kind, source, record) => this.deliver(kind, source, record, false),
       refuse: (actor, kind, message, reason) => {
         this.#dead(reason, actor, kind)
         this.#replyError(message, new PolyloopError('ACTOR_UNREACHABLE', { actor }))
@@ -203,12 +203,8 @@ export class ActorSystem implements ActorSender {
 
   // ---- receiving --------------------------------------------------------------------------------------------------
 
-  /** A tell or an ask to an actor of a slot that is owned here. */
-  deliver(kind: number, source: number, record: Buffer): void {
-    this.#deliver(kind, source, record, true)
-  }
-
-  #deliver(kind: number, source: number, record: Buffer, now: boolean): void {
+  /** A tell or an ask to an actor of a slot that is owned here. `now`: it may be handled on this stack. */
+  deliver(kind: number, source: number, record: Buffer, now: boolean): void {
     const start = keyStart(kind, record)
     const end = keyEnd(start, record)
     let activation: Activation | ErrorCode | undefined

@@ -10,7 +10,7 @@ export type ActorMoveMessage =
   | { readonly kind: 'released'; readonly awaited: readonly string[] }
   /** It handles nothing before its gate opens. */
   | { readonly kind: 'actor'; readonly frozen: FrozenActor; readonly gate: number }
-  /** An awaited actor that does not come: its handler took too long, or its state cannot travel. */
+  /** An awaited actor that does not come: it was passivated, its handler took too long, or its state cannot travel. */
   | { readonly kind: 'lost'; readonly key: string }
 
 export interface FrozenActor {
@@ -54,7 +54,13 @@ export function freezeActor(activation: Activation, wheel: TimerWheel): FrozenAc
     failuresMs: activation.failuresMs,
     pauseMs: activation.pauseTimer === undefined ? 0 : (wheel.remainingMs(activation.pauseTimer) ?? 0),
   }
-  return { kind: kind.name, id: address.id, contents: serialize(contents) }
+  try {
+    return { kind: kind.name, id: address.id, contents: serialize(contents) }
+  } catch (error) {
+    // Who asked is still to be answered.
+    for (const message of contents.mailbox) activation.push(message)
+    throw error
+  }
 }
 
 /** Throws what the kind's `thaw` throws. */

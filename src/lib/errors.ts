@@ -48,7 +48,7 @@ export class PolyloopError extends Error {
   readonly details: ErrorDetails
 
   constructor(code: ErrorCode, details: ErrorDetails = {}, options?: ErrorOptions) {
-    const facts = Object.entries(details).map(([key, value]) => `${key}=${String(value)}`)
+    const facts = Object.entries(details).map(([key, value]) => `${key}=${textOf(value)}`)
     super(facts.length === 0 ? ERRORS[code].text : `${ERRORS[code].text} (${facts.join(', ')})`, options)
     this.name = 'PolyloopError'
     this.code = code
@@ -57,5 +57,14 @@ export class PolyloopError extends Error {
 
   get retryable(): boolean {
     return ERRORS[this.code].retryable
+  }
+}
+
+/** Anything as text, whatever user code threw: an object without a prototype has none, and its own may throw in turn. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return typeof value
   }
 }

@@ -2,6 +2,7 @@
 // function. Main's end is log-sink.ts.
 import { type LevelWithSilent, type Logger as PinoLogger, pino } from 'pino'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { textOf } from '../lib/errors.ts'
 
 export const LOG_LEVELS = [
   'trace',
@@ -157,7 +158,7 @@ export class LimitedLogger {
 
 /** What a log line says about a thrown value, whatever was thrown. */
 export function errorFields(error: unknown): LogFields {
-  if (!(error instanceof Error)) return { error: String(error) }
+  if (!(error instanceof Error)) return { error: textOf(error) }
   const code = 'code' in error ? { code: String(error.code) } : {}
   const cause = error.cause instanceof Error ? { cause: error.cause.message } : {}
   return { error: error.message, ...code, ...cause, stack: error.stack }

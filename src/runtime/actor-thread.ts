@@ -92,8 +92,8 @@ export class ActorThread {
       owners: (slot) => threadOfSeat(table.shardOf(slot)),
       toThread: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
         this.toThread(thread, kind, head, headBytes, body, bodyStart, bodyBytes),
-      deliver: (kind, source, record) => {
-        if (isForActor(kind)) this.system.deliver(kind, source, record)
+      deliver: (kind, source, record, now) => {
+        if (isForActor(kind)) this.system.deliver(kind, source, record, now)
         else options.deliver(kind, source, record)
       },
       stays: (kind, source, record) =>

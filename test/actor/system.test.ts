@@ -20,6 +20,13 @@ const counter = defineActor({
     refuse: () => {
       throw new Refusal('not today', { day: 'monday' })
     },
+    // Without a prototype, as the groups of a regular expression: `String` of one throws.
+    throwGroups: () => {
+      throw /(?<day>.+)/.exec('monday')?.groups
+    },
+    refuseGroups: () => {
+      throw new Refusal('not today', { at: /(?<day>.+)/.exec('monday')?.groups })
+    },
     echo: (_state, value: unknown) => value,
     swell: (_state, bytes: number) => Buffer.alloc(bytes),
     remind: (_state, amount: number, context) => context.after('soon', 100, 'add', amount),
@@ -123,6 +130,22 @@ test('actor: an error ends the ask with what was thrown, and a refusal keeps the
     answerOf(shards, ref.ask('fail')),
     codeIs('ACTOR_HANDLER_FAILED', { error: 'TypeError: broken' }),
   )
+})
+
+test('actor: whatever a handler throws ends at the actor', async () => {
+  const shards = create()
+  for (const thread of shards.threads) {
+    const ref = shards.ref(thread, counter, 'g')
+    await assert.rejects(answerOf(shards, ref.ask('refuseGroups')), codeIs('ACTOR_REFUSED', { reason: 'not today' }))
+  }
+  const ref = shards.ref(8, counter, 'g')
+  await assert.rejects(
+    answerOf(shards, ref.ask('throwGroups')),
+    codeIs('ACTOR_HANDLER_FAILED', { error: 'object: object' }),
+  )
+  const asked = ref.ask('get')
+  await shards.pass(100)
+  assert.equal(await asked, 0)
 })
 
 test('actor: a failed one pauses, starts afresh, and handles what waited', async () => {

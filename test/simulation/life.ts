@@ -127,7 +127,7 @@ export class Life implements Stage {
         return around.carry(thread, to, 'data', ...message)
       },
       released: () => this.barriers.released(),
-      deliver: (kind, source, record) => this.system.deliver(kind, source, record),
+      deliver: (kind, source, record, now) => this.system.deliver(kind, source, record, now),
       stays: (kind, source, record) => this.system.stays(kind, source, record),
       reject: (kind, source, record, reason) => this.system.reject(kind, source, record, reason),
       retry: (attempt) => around.retry(this, attempt),
