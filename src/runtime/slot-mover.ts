@@ -56,10 +56,10 @@ export class SlotMover {
     this.#options = options
   }
 
-  /** Gives two shards a port for what moves between them, unless they have one. */
+  /** Gives two shards a port for what moves between them, unless they have one. One that is dead would not get it. */
   join(one: number, other: number): void {
     const key = one < other ? `${one} ${other}` : `${other} ${one}`
-    if (one === other || this.#joined.has(key)) return
+    if (one === other || this.#joined.has(key) || !this.#lives(one) || !this.#lives(other)) return
     this.#joined.add(key)
     const { port1, port2 } = new MessageChannel()
     this.#options.notify(one, { kind: 'peer', thread: other, port: port1 }, [port1])
@@ -72,6 +72,9 @@ export class SlotMover {
     const { threads, notify, main } = this.#options
     const [from, to] = [threadOfSeat(fromSeat), threadOfSeat(toSeat)]
     assert(from !== to, 'a move has two ends')
+    if (!this.#lives(to)) return 'dropped'
+    // What a dead one had is lost already, and nobody has to wait until it comes back, which may crash it again.
+    const isLost = !this.#lives(from)
     this.join(from, to)
     const sources = [main.thread, ...threads()]
     const move: SlotMove = { id: ++this.#count, from, to, slots, sources }
@@ -79,13 +82,16 @@ export class SlotMover {
       move,
       expecting: Promise.withResolvers(),
       isExpecting: true,
-      open: new Set([from, to]),
+      open: new Set(isLost ? [to] : [from, to]),
       ended: Promise.withResolvers(),
       gone: new Set(),
-      isCut: false,
+      isCut: isLost,
     }
     this.#moving.set(move.id, moving)
-    if (!(await this.#isExpected(moving))) {
+    const isExpected = await this.#isExpected(moving)
+    const down = (): void => notify(to, { kind: 'down', thread: from, planned: true })
+    if (!isExpected || (isLost && this.#lives(from))) {
+      if (isLost) down()
       this.#moving.delete(move.id)
       return 'dropped'
     }
@@ -94,9 +100,15 @@ export class SlotMover {
     const gone = [...moving.gone]
     for (const thread of threads()) notify(thread, { kind: 'shift', move, gone })
     main.shift(move)
+    // Again: when it died the new owner was not waiting for its fences yet.
+    if (isLost) down()
     await moving.ended.promise
     this.#moving.delete(move.id)
     return moving.isCut ? 'cut' : 'moved'
+  }
+
+  #lives(thread: number): boolean {
+    return this.#options.threads().includes(thread)
   }
 
   async #isExpected(moving: Moving): Promise<boolean> {
