@@ -39,6 +39,8 @@ export class Activation {
   status: ActivationStatus = 'starting'
   state: unknown = undefined
   readonly context: ActorContext
+  /** Itself, as the chain of what it asks when nobody waits for it. */
+  readonly chain: readonly number[]
   /** The next one with the same hash. */
   next: Activation | undefined
   /** The message that is being handled. */
@@ -65,6 +67,7 @@ export class Activation {
   constructor(kind: ActorKind, address: Address, makeContext: (activation: Activation) => ActorContext) {
     this.kind = kind
     this.address = address
+    this.chain = [address.hash, address.check]
     this.context = makeContext(this)
   }
 

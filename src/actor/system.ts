@@ -431,7 +431,8 @@ export class ActorSystem implements ActorSender {
 }
 
 function chainOf(asker: Activation, current: Message | undefined): readonly number[] {
-  return [...(current?.chain ?? NOBODY), asker.address.hash, asker.address.check]
+  if (current === undefined || current.chain.length === 0) return asker.chain
+  return [...current.chain, ...asker.chain]
 }
 
 /** Whether the actor is one of those that wait, or there are too many of them. */

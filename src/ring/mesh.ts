@@ -33,6 +33,9 @@ export interface MeshOptions {
   /** Asks main for a link; called once per peer until `attach`. Messages wait meanwhile. */
   readonly requestLink: (peer: number) => void
   readonly sink: MeshSink
+  /** Called around the records of one turn, whatever the sink does. */
+  readonly beginTurn?: () => void
+  readonly leaveTurn?: () => void
   /** Bound of what waits beyond the ring, per peer and lane. An empty queue takes one message of any legal size. */
   readonly overflowBytesMax: number
   readonly messageBytesMax: number
@@ -358,6 +361,7 @@ export class Mesh {
     this.#state = 'turning'
     this.#suspectSinceMs = undefined
     let records = 0
+    this.#options.beginTurn?.()
     try {
       const untilMs = this.#clock.nowMs() + this.#drainMs
       // What arrives meanwhile belongs to this turn, while its budget lasts: with a peer on another core batches are
@@ -371,7 +375,11 @@ export class Mesh {
       } while (records < this.#drainRecordsMax && this.#doorbell.hasMarks() && this.#clock.nowMs() < untilMs)
     } finally {
       // Also when the sink threw: what it took is claimed, the rest must still be read if the owner lives on.
-      this.#endTurn(records)
+      try {
+        this.#options.leaveTurn?.()
+      } finally {
+        this.#endTurn(records)
+      }
     }
   }
 

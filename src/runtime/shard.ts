@@ -118,6 +118,8 @@ export class Shard implements ShardControl {
       },
     })
     this.#base.onBeat = () => this.#onBeat(turns)
+    this.#base.enterTurn = () => this.#loop.enterTurn()
+    this.#base.leaveTurn = () => this.#loop.leaveTurn()
     this.#datagrams = new DatagramReply(this.#base.mesh)
     this.#intake = new Intake({ loop: this.#loop, listeners: data.listeners, handlers: this.#handlers, log })
   }
@@ -426,8 +428,6 @@ export class Shard implements ShardControl {
     const started = this.#started
     if (started === undefined) return
     const { actors, topics, post, mover } = started
-    const loop = this.#loop
-    loop.enterTurn()
     try {
       if (kind === RECORD.datagram) this.#onDatagram(source, record)
       else if (actors.receive(kind, source, record)) {
@@ -439,7 +439,6 @@ export class Shard implements ShardControl {
       if (error instanceof AssertionError) throw error
       this.#base.log.error('services.handler_failed', errorFields(error))
     }
-    loop.leaveTurn()
   }
 
   #onDatagram(source: number, record: Buffer): void {

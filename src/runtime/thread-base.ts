@@ -56,6 +56,8 @@ export class ThreadBase {
       doorbells: data.doorbells,
       requestLink: (peer) => this.tell({ kind: 'want-link', peer }),
       sink,
+      beginTurn: () => this.enterTurn(),
+      leaveTurn: () => this.leaveTurn(),
       overflowBytesMax: data.config.ring.overflow,
       messageBytesMax: data.config.ring.messageMax,
       bell: data.config.ring.doorbell === 'port' ? 'port' : 'wait-async',
@@ -90,6 +92,10 @@ export class ThreadBase {
 
   /** Called with what main says beyond links. */
   onNotice: (notice: Exclude<NoticeToThread, LinkNotice | UnlinkNotice | ForgetNotice>) => void = () => {}
+
+  /** Called around what one turn of the rings brings. */
+  enterTurn: () => void = () => {}
+  leaveTurn: () => void = () => {}
 
   /** Called with every beat, for figures that others own. */
   onBeat: () => void = () => {}
