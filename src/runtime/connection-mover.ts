@@ -28,6 +28,8 @@ const BATCH_MAX = 32
 const DRAIN_MS = 100
 /** How often is looked for connections that should not be here. */
 const LOOK_MS = 250
+/** How soon a record that found its ring full is tried again. */
+const RETRY_MS = 5
 /** An answer that does not come in this time will not: Node drops a handle when no descriptor is left. */
 const TOOK_MS = 5_000
 
@@ -125,10 +127,8 @@ export class ConnectionMover {
   receive(from: number, message: ConnectionMoveMessage): void {
     switch (message.kind) {
       case 'will-move': {
-        this.#options.post.hold(message.ids)
-        const head = Buffer.alloc(4)
-        head.writeUInt32LE(message.batch, 0)
-        this.#options.toThread(from, RECORD.holding, head, head.length)
+        this.#options.post.hold(message.ids, from)
+        this.#sayHolding(from, message.batch)
         break
       }
       case 'connection':
@@ -148,9 +148,18 @@ export class ConnectionMover {
       if (batch.to === thread) this.#lost(number, batch, 'its new shard died')
   }
 
+  /** Until there is room for it in the ring. */
+  #sayHolding(to: number, batch: number): void {
+    const { loop, portTo, toThread } = this.#options
+    if (portTo(to) === undefined) return
+    const head = Buffer.alloc(4)
+    head.writeUInt32LE(batch, 0)
+    if (!toThread(to, RECORD.holding, head, head.length)) loop.after(RETRY_MS, () => this.#sayHolding(to, batch))
+  }
+
   #look(): void {
     this.#cancelLook = undefined
-    const { remaining, lingering } = this.#sort()
+    const { remaining } = this.#sort()
     const byTarget = new Map<number, number[]>()
     for (const connection of remaining) {
       const to = this.#options.router.ownerOf(slotOf(connection.session))
@@ -159,8 +168,7 @@ export class ConnectionMover {
       else if (ids.length < BATCH_MAX) ids.push(connection.id)
     }
     for (const [to, ids] of byTarget) this.#begin(to, ids)
-    if (remaining.length === 0 && (lingering === 0 || !this.#retiring) && this.#batches.size === 0 && !this.#retiring)
-      return
+    if (remaining.length === 0 && this.#batches.size === 0 && !this.#retiring) return
     this.#cancelLook = this.#options.loop.after(LOOK_MS, () => this.#look())
   }
 
@@ -265,7 +273,9 @@ export class ConnectionMover {
     this.#failed += batch.posted.size
     failed.value += batch.posted.size
     if (batch.posted.size > 0) log.error({ to: batch.to, connections: batch.posted.size, reason })
-    this.#end(number, batch)
+    // What was not posted stays, and gets what is held for it there.
+    for (const id of [...batch.left]) if (!batch.posted.has(id)) this.#wontMove(number, id)
+    if (this.#batches.has(number)) this.#end(number, batch)
   }
 
   #end(number: number, batch: Batch): void {

@@ -28,6 +28,14 @@ interface Held {
   readonly record: Buffer
 }
 
+interface HeldForOne {
+  /** The thread it comes from. */
+  readonly from: number
+  readonly records: Held[]
+  bytes: number
+  overflowed: boolean
+}
+
 interface Elsewhere {
   readonly slot: number
   readonly thread: number
@@ -51,7 +59,7 @@ export class ConnectionPost {
   /** Connections here whose slot's owner was told so. */
   readonly #told = new Set<number>()
   /** What came for connections that are on their way here. */
-  readonly #held = new Map<number, { readonly records: Held[]; bytes: number; overflowed: boolean }>()
+  readonly #held = new Map<number, HeldForOne>()
 
   constructor(options: ConnectionPostOptions) {
     this.#options = options
@@ -65,8 +73,9 @@ export class ConnectionPost {
 
   /** The owner of the slot learns that this connection is here, if that is not the owner itself. */
   tellOwner(id: number, slot: number): void {
-    const { router, self } = this.#options
-    if (router.ownerOf(slot) === self || this.#told.has(id)) return
+    const { router, loop, self } = this.#options
+    // One that has ended tells nothing any more, and would never be forgotten.
+    if (router.ownerOf(slot) === self || this.#told.has(id) || loop.get(id) === undefined) return
     this.#told.add(id)
     this.#tell(id, slot, false)
   }
@@ -78,7 +87,8 @@ export class ConnectionPost {
 
   send(ref: ConnectionRef, payload: Uint8Array | string, isBinary: boolean): boolean {
     const here = this.#options.loop.get(ref.id)
-    if (here !== undefined && !this.#options.router.isMoving(ref.slot)) {
+    // One that is just being frozen is not open: it would send its output here again.
+    if (here?.open === true && !this.#options.router.isMoving(ref.slot)) {
       here.send(payload, isBinary)
       return true
     }
@@ -91,7 +101,7 @@ export class ConnectionPost {
 
   close(ref: ConnectionRef, code: number, reason: string): boolean {
     const here = this.#options.loop.get(ref.id)
-    if (here !== undefined && !this.#options.router.isMoving(ref.slot)) {
+    if (here?.open === true && !this.#options.router.isMoving(ref.slot)) {
       here.close(code, reason)
       return true
     }
@@ -161,9 +171,11 @@ export class ConnectionPost {
     }
   }
 
-  /** These are on their way here. */
-  hold(ids: readonly number[]): void {
-    for (const id of ids) this.#held.set(id, { records: [], bytes: 0, overflowed: false })
+  /** These are on their way here. What is held for one since an earlier attempt stays first. */
+  hold(ids: readonly number[], from: number): void {
+    for (const id of ids) {
+      if (!this.#held.has(id)) this.#held.set(id, { from, records: [], bytes: 0, overflowed: false })
+    }
   }
 
   /** The connection is here, or will not come: what was held goes to it, wherever that is. */
@@ -180,6 +192,7 @@ export class ConnectionPost {
   /** A thread is gone, and its connections with it. */
   threadDown(thread: number): void {
     for (const [id, elsewhere] of this.#elsewhere) if (elsewhere.thread === thread) this.#elsewhere.delete(id)
+    for (const [id, { from }] of this.#held) if (from === thread) this.#held.delete(id)
   }
 
   #hold(id: number, kind: number, record: Buffer): boolean {

@@ -16,6 +16,8 @@ import type { SlotMover } from './slot-mover.ts'
 const FOLLOW_MS = 100
 /** Connections that could move and have not after so long are treated as those that cannot. */
 const FOLLOW_MS_MAX = 120_000
+/** A shard that does not answer so often in a row is gone: a busy one is not empty, and must not be ended as such. */
+const UNANSWERED_MAX = 10
 /** How long connections that are closed because they cannot move have for their good-bye. */
 const GOODBYE_MS = 6_000
 
@@ -30,6 +32,7 @@ export interface RolloutThreads {
   /** The acceptor gives nothing to it any more, and what it gave has arrived. */
   leave(seat: number): Promise<void>
   retire(seat: number): Promise<unknown>
+  /** Undefined: it has died, or does not answer in time. */
   progress(seat: number): Promise<MoveProgress | undefined>
   /** Connections of a shard on as few slots as possible. */
   slotsWith(seat: number, connections: number): Promise<Uint16Array | undefined>
@@ -267,11 +270,11 @@ export class Rollout {
 
   /** Waits until nothing is left on these seats that can move; answers what is left on them. */
   async #follow(seats: readonly number[]): Promise<Map<number, number>> {
-    const { threads, clock } = this.#options
+    const { clock } = this.#options
     const untilMs = clock.nowMs() + FOLLOW_MS_MAX
     const before = this.#report
     for (;;) {
-      const progress = await Promise.all(seats.map((seat) => threads.progress(seat)))
+      const progress = await Promise.all(seats.map((seat) => this.#progressOf(seat)))
       const sum = (of: keyof MoveProgress): number => progress.reduce((total, one) => total + (one?.[of] ?? 0), 0)
       const counted = (of: 'moved' | 'failed'): number =>
         seats.reduce((total, seat) => total + (this.#counted.get(seat)?.[of] ?? 0), 0)
@@ -293,6 +296,16 @@ export class Rollout {
     }
   }
 
+  /** Undefined: it is gone. */
+  async #progressOf(seat: number): Promise<MoveProgress | undefined> {
+    for (let unanswered = 0; unanswered < UNANSWERED_MAX && !this.#closed; unanswered++) {
+      const progress = await this.#options.threads.progress(seat)
+      if (progress !== undefined) return progress
+      await pause(FOLLOW_MS)
+    }
+    return undefined
+  }
+
   /** Ends a seat: at once if it is empty, else when it is, or when its grace is over. */
   async #endLater(seat: number, graceMs: number): Promise<void> {
     const { threads, book, clock } = this.#options
@@ -302,7 +315,7 @@ export class Rollout {
       hurried = true
     })
     while (!hurried && clock.nowMs() < untilMs) {
-      const progress = await threads.progress(seat)
+      const progress = await this.#progressOf(seat)
       if (progress === undefined || progress.remaining + progress.lingering === 0) break
       this.#staying.set(seat, progress.lingering)
       this.#report = { ...this.#report, lingering: [...this.#staying.values()].reduce((sum, count) => sum + count, 0) }

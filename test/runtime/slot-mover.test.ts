@@ -21,7 +21,7 @@ function create(...seats: readonly number[]) {
   const ports: { close(): void }[] = []
   const mover: SlotMover = new SlotMover({
     slots,
-    log: createLogger({ level: 'silent', write: () => {}, base: {} }),
+    log: createLogger({ level: 'silent', write: () => {}, base: { thread: 'main' } }),
     threads: () => [...living],
     notify(thread: number, notice: NoticeToThread, moved = []) {
       ports.push(...moved)
