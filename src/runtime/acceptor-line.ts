@@ -10,6 +10,8 @@ import type { Supervisor } from './supervisor.ts'
 import type { AcceptorControl, ShardControl } from './thread-data.ts'
 import { type ThreadSpawner, tryCall } from './thread-spawner.ts'
 
+/** Nobody accepts while the listening sockets change hands: after so long they are given up, and opened anew. */
+const TAKE_MS = 5_000
 /** A predecessor that holds connections longer than this loses them. */
 const LEAVE_MS = 20_000
 
@@ -87,6 +89,11 @@ export class AcceptorLine {
     spawner.inherits = true
     try {
       await supervisor().start(next)
+    } catch (error) {
+      // The old one goes on; this one would be started again and again, and open the listeners itself.
+      this.#next = undefined
+      await supervisor().end(next)
+      throw error
     } finally {
       spawner.inherits = false
     }
@@ -98,8 +105,17 @@ export class AcceptorLine {
     this.#control = after
     const { port1, port2 } = new MessageChannel()
     const given = before.giveListeners(moving(port1, [port1]))
-    await after.takeListeners(moving(port2, [port2]))
+    const taking = after.takeListeners(moving(port2, [port2])).then(() => true)
+    const isTaken = await tryCall(log, 'takeListeners', 'acceptor', TAKE_MS, taking)
+    if (isTaken === undefined) {
+      // One of the two died or hangs, and the sockets with it: who comes next opens them anew. That the old one did not
+      // give them is no news then.
+      given.catch(() => {})
+      await supervisor().end(old)
+      if (this.#control === after) supervisor().restart(next)
+    }
     for (const thread of spawner.shards) spawner.notify(thread, { kind: 'acceptor', thread: next })
+    if (isTaken === undefined) return
     await tryCall(log, 'giveListeners', 'acceptor', LEAVE_MS, given)
     await supervisor().end(old)
   }

@@ -7,10 +7,14 @@ import type { ListenerSpec } from '../net/listener-spec.ts'
 import { RECORD_LAYOUT } from '../net/record.ts'
 import { FIGURE_LAYOUT } from '../observe/figure.ts'
 import { RING_LAYOUT_VERSION } from '../ring/record.ts'
+import { within } from './control.ts'
 import { loadEffectiveConfig } from './effective-config.ts'
 import { entryPoint } from './entry-point.ts'
 import { listenersOf } from './listener-list.ts'
 import type { ThreadPlan } from './thread-spawner.ts'
+
+/** As long as a thread has to load the same modules. */
+const READ_MS_MAX = 30_000
 
 /** Where a configuration came from: enough to read it again. */
 export interface ConfigSource {
@@ -70,7 +74,7 @@ export async function loadFresh(source: ConfigSource, read: (path: string) => st
 export async function readFresh(source: ConfigSource, current: FreshConfig): Promise<FreshConfig> {
   const worker = new Worker(entryPoint('fresh-config'), { workerData: source, name: 'polyloop-config' })
   try {
-    const [answer] = (await once(worker, 'message')) as [FreshAnswer]
+    const [answer] = await within(READ_MS_MAX, 'read', 'config', Promise.race([answered(worker), ended(worker)]))
     if (!('fresh' in answer)) {
       if (answer.code !== undefined && answer.code in ERRORS) throw new PolyloopError(answer.code, answer.details)
       throw new PolyloopError('RELOAD_REFUSED', { reason: answer.message })
@@ -81,6 +85,16 @@ export async function readFresh(source: ConfigSource, current: FreshConfig): Pro
   } finally {
     await worker.terminate()
   }
+}
+
+function answered(worker: Worker): Promise<[FreshAnswer]> {
+  return once(worker, 'message') as Promise<unknown[]> as Promise<[FreshAnswer]>
+}
+
+/** A module may end the thread that loads it, or wait for something that never comes. */
+async function ended(worker: Worker): Promise<never> {
+  await once(worker, 'exit')
+  throw new PolyloopError('RELOAD_REFUSED', { reason: 'the thread that read the configuration ended' })
 }
 
 function conflictOf(fresh: FreshConfig, current: FreshConfig): string | undefined {
