@@ -15,6 +15,8 @@ export interface BarrierOptions {
   readonly retry: (attempt: () => boolean) => void
   /** Whether something of that thread has come and is held, or goes on to a new owner: it has not been handled. */
   readonly holds: (source: number) => boolean
+  /** Which life of its thread this is: an answer to the life before matches nothing. Default 0. */
+  readonly generation?: number
 }
 
 interface Barrier {
@@ -33,13 +35,19 @@ export class Barriers {
   readonly #options: BarrierOptions
   readonly #open = new Map<number, Barrier>()
   #asked: Asked[] = []
-  #count = 0
+  #count: number
 
   constructor(options: BarrierOptions) {
     this.#options = options
+    this.#count = ((options.generation ?? 0) << 20) >>> 0
   }
 
-  /** Barriers that have not been passed, by this thread's count and by others'. */
+  /** Barriers of this thread that have not been passed. */
+  get open(): number {
+    return this.#open.size
+  }
+
+  /** Barriers that have not been passed, this thread's and others'. */
   get waiting(): number {
     return this.#open.size + this.#asked.length
   }

@@ -82,6 +82,7 @@ export class ActorThread {
       toAsker: (thread, kind, head, headBytes) => mesh.send(thread, 'control', kind, head, headBytes),
       retry,
       holds: (source) => this.router.holds(source),
+      generation: options.generation,
     })
     this.gates = new Gates({ barrier: (done) => this.#barriers.begin(done), soon: queueMicrotask })
     const letters = metrics.counter(FAMILIES.actorDeadLetters)
@@ -160,6 +161,11 @@ export class ActorThread {
     else if (isForActor(kind)) this.router.receive(kind, source, record)
     else return false
     return true
+  }
+
+  /** Barriers that this thread waits for: what it sent has not all arrived. */
+  get openBarriers(): number {
+    return this.#barriers.open
   }
 
   /** A thread is gone; call it before its successor may send. */

@@ -131,9 +131,15 @@ export class ConnectionMover {
         this.#sayHolding(from, message.batch)
         break
       }
-      case 'connection':
-        this.#options.gates.wait(from, message.gate, () => this.#take(from, message.arriving))
+      case 'connection': {
+        const { arriving, gate } = message
+        // At once, not when its gate opens: a third shard that hangs holds that up, and nothing gets lost here any more.
+        this.#options
+          .portTo(from)
+          ?.postMessage({ kind: 'took', id: arriving.frozen.id } satisfies ConnectionMoveMessage)
+        this.#options.gates.wait(from, gate, () => this.#take(arriving))
         break
+      }
       case 'wont-move':
         this.#options.post.release(message.id)
         break
@@ -284,13 +290,12 @@ export class ConnectionMover {
     this.#busy.delete(batch.to)
   }
 
-  #take(from: number, { frozen, handle, luggage }: ArrivingConnection): void {
-    const { loop, post, pause, portTo } = this.#options
+  #take({ frozen, handle, luggage }: ArrivingConnection): void {
+    const { loop, post, pause } = this.#options
     const connection = this.#options.thaw(frozen, handle, (arrived) => this.#options.unpack(arrived, luggage))
     pause.observe((loop.readClock() - frozen.frozenMs) / 1000)
     if (connection !== undefined) post.tellOwner(connection.id, slotOf(connection.session))
     post.release(frozen.id)
-    portTo(from)?.postMessage({ kind: 'took', id: frozen.id } satisfies ConnectionMoveMessage)
   }
 
   #isOnTheWay(id: number): boolean {

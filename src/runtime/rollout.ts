@@ -219,6 +219,9 @@ export class Rollout {
     this.#hurry.resolve()
     await Promise.all(this.#lingering.values())
     this.#hurry = Promise.withResolvers()
+    // Left over by a rollout that failed: its connections had every chance.
+    const left = this.#options.book.retiring.filter((seat) => shards.includes(shardOfSeat(seat)))
+    await Promise.all(left.map((seat) => this.#endLater(seat, 0)))
   }
 
   async #startAll(seats: readonly number[]): Promise<void> {

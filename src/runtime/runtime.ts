@@ -38,7 +38,7 @@ import { Rollout } from './rollout.ts'
 import { SeatBook } from './seat-book.ts'
 import { SerialCounters } from './serial-counter.ts'
 import { SlotMover } from './slot-mover.ts'
-import { Supervisor } from './supervisor.ts'
+import { type Down, Supervisor } from './supervisor.ts'
 import type { ShardControl } from './thread-data.ts'
 import { ThreadSpawner, tryCall } from './thread-spawner.ts'
 
@@ -80,13 +80,14 @@ export class Runtime {
   readonly #heapGuard: HeapGuard
   /** By seat. */
   readonly #shards = new Map<number, Remote<ShardControl>>()
+  /** By thread: settles when the acceptor gives it connections. */
+  readonly #joining = new Map<number, Promise<void>>()
   readonly #acceptor: AcceptorLine
   #readiness: Readiness = 'starting'
   #admin: AdminServer | undefined
   #timer: NodeJS.Timeout | undefined
   #drained: Promise<boolean> | undefined
   readonly #ended = Promise.withResolvers<boolean>()
-  /** Whether a drain ended without dropping anything. */
   #clean = false
 
   constructor(options: RuntimeOptions) {
@@ -208,8 +209,8 @@ export class Runtime {
       },
       hangLimitMs: config.shard.hangLimit,
       spawn: (thread, generation) => this.#spawner.spawn(thread, generation),
-      onReady: (thread) => void this.#onReady(thread),
-      onDown: (thread) => this.#onDown(thread),
+      onReady: (thread) => void this.#joining.set(thread, this.#onReady(thread)),
+      onDown: (thread, how) => this.#onDown(thread, how),
       settled: (thread) => this.#mover.settled(thread),
     })
     this.#heapGuard = new HeapGuard(config.heap.replaceAt)
@@ -243,7 +244,7 @@ export class Runtime {
     }
   }
 
-  /** Open sockets of all listeners, each with the port that it got. */
+  /** Open sockets of all listeners, with the ports they got. */
   get listeners(): readonly ListeningAddress[] {
     return this.#acceptor.addresses
   }
@@ -297,6 +298,7 @@ export class Runtime {
 
   /** So many connections of a shard go to another, with the actors and topics of their slots. */
   migrate(from: number, to: number, connections: number): ActionAnswer {
+    if (this.#readiness !== 'ready') return { outcome: 'refused', reason: this.#readiness }
     return this.#rollout.migrate(from, to, connections)
   }
 
@@ -381,7 +383,7 @@ export class Runtime {
   /** A shard that joins the others while they run. */
   async #startShard(seat: number): Promise<void> {
     await this.#supervisor.start(threadOfSeat(seat))
-    await this.#onReady(threadOfSeat(seat))
+    await this.#joining.get(threadOfSeat(seat))
   }
 
   async #endShard(seat: number): Promise<void> {
@@ -396,19 +398,17 @@ export class Runtime {
     if (control !== undefined) await this.#acceptor.connect(seat, control)
   }
 
-  #onDown(thread: number): void {
+  #onDown(thread: number, { isLast, isPlanned }: Down): void {
     const seat = seatOfThread(thread)
     // Otherwise its successor goes on with its rings.
-    const isReplaced = seat < 0 ? thread !== this.#acceptor.thread : !this.#book.seats.includes(seat)
-    if (isReplaced) this.#links.gone(thread)
+    if (isLast) this.#links.gone(thread)
     else this.#links.down(thread)
     if (seat < 0) {
       this.#acceptor.down(thread)
       return
     }
     this.#shards.delete(seat)
-    const planned = this.#book.isRetiring(seat)
-    for (const other of this.#spawner.shards) this.#spawner.notify(other, { kind: 'down', thread, planned })
+    this.#spawner.notifyShards({ kind: 'down', thread, planned: isPlanned })
     this.#actors.threadDown(thread)
     this.#mover.threadDown(thread)
     this.#acceptor.shardDown(seat)

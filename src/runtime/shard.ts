@@ -90,7 +90,9 @@ export class Shard implements ShardControl {
     this.#main = controlOf<MainControl>(data.main)
     const { clock, table, figures, metrics, log } = this.#base
     const host = createNodeTimerHost(() => this.#inTurn(() => wheel.advance(clock.nowMs(), TIMERS_PER_TURN)))
-    const wheel = new TimerWheel({ clock, host, onError: (error) => this.#timerFailed(error) })
+    // What a timer throws has no connection to end: the runtime's own are bugs, a service's is logged.
+    const onError = (error: unknown): void => log.error('services.timer_failed', errorFields(error))
+    const wheel = new TimerWheel({ clock, host, onError })
     this.#wheel = wheel
     const turn = metrics.histogram(FAMILIES.turn).cell({})
     const turns = new TurnGauge()
@@ -303,7 +305,9 @@ export class Shard implements ShardControl {
   progress(): MoveProgress {
     const progress = this.#started?.mover.progress ?? { moved: 0, failed: 0, remaining: 0, lingering: 0 }
     // A socket that is not a connection yet will be one and go then, or end.
-    return { ...progress, lingering: progress.lingering + this.#intake.size }
+    const lingering = progress.lingering + this.#intake.size
+    // What left waits elsewhere until all it had sent from here has arrived.
+    return { ...progress, lingering, remaining: progress.remaining + (this.#started?.actors.openBarriers ?? 0) }
   }
 
   #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {
@@ -475,11 +479,6 @@ export class Shard implements ShardControl {
     const share = heapShareOf(figures)
     system.refusing = this.#draining !== undefined || share >= data.config.heap.refuseAt
     if (share >= data.config.heap.passivateAt) system.passivateIdle(PASSIVATED_PER_BEAT)
-  }
-
-  /** What a timer callback throws has no connection to end: the runtime's own are bugs, a service's is logged. */
-  #timerFailed(error: unknown): void {
-    this.#base.log.error('services.timer_failed', errorFields(error))
   }
 }
 

@@ -23,6 +23,14 @@ export interface ThreadLife {
   terminate(): void
 }
 
+/** How a thread went. */
+export interface Down {
+  /** It gets no successor on its index. */
+  readonly isLast: boolean
+  /** It was told to end: what it had was taken care of before. */
+  readonly isPlanned: boolean
+}
+
 export interface SupervisorOptions {
   readonly table: FigureTable
   readonly clock: Clock
@@ -34,7 +42,7 @@ export interface SupervisorOptions {
   readonly spawn: (thread: number, generation: number) => ThreadLife
   readonly onReady: (thread: number) => void
   /** After its exit, before its successor starts. */
-  readonly onDown: (thread: number) => void
+  readonly onDown: (thread: number, how: Down) => void
   /** Settles when its successor may start, as far as others are concerned. */
   readonly settled?: (thread: number) => Promise<void>
 }
@@ -49,6 +57,8 @@ interface Watched {
   retry: NodeJS.Timeout | undefined
   /** Its end will be its last. */
   leaving: boolean
+  /** It has been told to end. */
+  ending: boolean
 }
 
 export class Supervisor {
@@ -80,6 +90,7 @@ export class Supervisor {
       beatAtMs: clock.nowMs(),
       retry: undefined,
       leaving: false,
+      ending: false,
     }
     this.#watched.set(thread, watched)
     this.#follow(watched)
@@ -102,6 +113,7 @@ export class Supervisor {
     const watched = this.#watched.get(thread)
     if (watched === undefined) return
     watched.leaving = true
+    watched.ending = true
     clearTimeout(watched.retry)
     watched.life.terminate()
     await watched.life.exited
@@ -189,11 +201,11 @@ export class Supervisor {
     if (watched.leaving) {
       this.#watched.delete(thread)
       table.setState(thread, 'absent')
-      onDown(thread)
+      onDown(thread, { isLast: true, isPlanned: watched.ending })
       if (lost > 0) log.warn('runtime.thread_ended', { of: threadLabel(thread), connections_lost: lost })
       return
     }
-    onDown(thread)
+    onDown(thread, { isLast: false, isPlanned: false })
     const facts = { of: threadLabel(thread), connections_lost: lost }
     if (this.#retiring) {
       log.error('runtime.thread_exited', facts)

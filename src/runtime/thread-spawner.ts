@@ -70,6 +70,10 @@ export class ThreadSpawner {
     this.#workers.get(thread)?.worker.postMessage(notice, ports as never)
   }
 
+  notifyShards(notice: NoticeToThread): void {
+    for (const thread of this.shards) this.notify(thread, notice)
+  }
+
   spawn(thread: number, generation: number): ThreadLife {
     const { memory, links, log, main, start } = this.#options
     const name: 'acceptor' | 'shard' = thread < THREAD.firstShard ? 'acceptor' : 'shard'
