@@ -194,10 +194,12 @@ export class ActorSystem implements ActorSender {
       chain: question?.chain ?? NOBODY,
     }
     const { hash, key } = address
-    const activation =
-      this.#directory.find(hash, key, 0, key.length) ?? this.#activate(address.kind, address.id, address)
+    const known = this.#directory.find(hash, key, 0, key.length)
+    const activation = known ?? this.#activate(address.kind, address.id, address)
     if (typeof activation === 'string') return activation
     this.#accept(activation, message, false)
+    // Behind its first message, which fails if it cannot be created.
+    if (known === undefined) this.#runner.start(activation)
     return undefined
   }
 
@@ -208,6 +210,7 @@ export class ActorSystem implements ActorSender {
     const start = keyStart(kind, record)
     const end = keyEnd(start, record)
     let activation: Activation | ErrorCode | undefined
+    let isNew = false
     activation = this.#directory.find(record.readUInt32LE(AT.hash), record, start, end)
     if (activation === undefined) {
       const names = namesOf(kind, record)
@@ -219,6 +222,7 @@ export class ActorSystem implements ActorSender {
       }
       if (awaited !== 'no') return
       activation = this.#activate(names.kind, names.id, undefined)
+      isNew = true
       if (typeof activation === 'string') {
         this.#answer(kind, source, record, new PolyloopError(activation, { actor }))
         return
@@ -226,6 +230,7 @@ export class ActorSystem implements ActorSender {
     }
     const message = this.#decode(kind, source, record, end)
     if (message !== undefined) this.#accept(activation, message, now)
+    if (isNew) this.#runner.start(activation)
   }
 
   /** As the router asks: whether the actor of this record is still here though its slot is leaving, and has it now. */
@@ -295,9 +300,7 @@ export class ActorSystem implements ActorSender {
       this.#dead(HEAP_FULL, `${kindName}/${id}`, kind)
       return 'HEAP_FULL'
     }
-    const activation = this.#create(kind, known ?? addressOf(kindName, id))
-    this.#runner.start(activation)
-    return activation
+    return this.#create(kind, known ?? addressOf(kindName, id))
   }
 
   #create(kind: ActorKind, address: Address): Activation {

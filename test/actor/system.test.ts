@@ -172,6 +172,25 @@ test('actor: one that fails too often is stopped, and comes back after the cool-
   assert.equal(await answerOf(shards, ref.ask('get')), 0)
 })
 
+test('actor: one that cannot be created fails the message that woke it, at once and once', async () => {
+  const broken = defineActor({
+    kind: 'broken',
+    create(): number {
+      throw new Error('no state today')
+    },
+    on: { get: (state) => state },
+  })
+  const shards = new FixtureShards([broken], [8, 9, 10])
+  for (const thread of [8, 9, 10]) {
+    const asked = shards.ref(thread, broken, `b${thread}`).ask('get')
+    await assert.rejects(answerOf(shards, asked), codeIs('ACTOR_HANDLER_FAILED', { error: 'no state today' }))
+  }
+  const failures = shards.threads.flatMap((thread) =>
+    [...shards.shard(thread).system.activations()].map(({ failuresMs }) => failuresMs.length),
+  )
+  assert.deepEqual(failures, [1, 1, 1])
+})
+
 test('actor: unknown kinds and methods are typed errors', async () => {
   const shards = create()
   const other = defineActor({ kind: 'other', create: () => 1, on: { get: (state) => state } })
