@@ -43,6 +43,8 @@ interface Elsewhere {
 
 /** What is held for one connection; beyond it the connection is closed as too slow, as if it had been there. */
 const HELD_BYTES_MAX = 1024 * 1024
+/** How soon an owner is told again whose ring was full. */
+const TELL_RETRY_MS = 20
 const SEND_HEAD_BYTES = 13
 const CLOSE_HEAD_BYTES = 14
 const ELSEWHERE_BYTES = 15
@@ -213,7 +215,11 @@ export class ConnectionPost {
     head.writeDoubleLE(id, 4)
     head.writeUInt16LE(this.#options.self, 12)
     head[14] = gone ? 1 : 0
-    this.#options.router.route(slot, RECORD.elsewhere, head, ELSEWHERE_BYTES)
+    if (this.#options.router.route(slot, RECORD.elsewhere, head, ELSEWHERE_BYTES)) return
+    // No room: later, unless it has ended by then and the owner never knew.
+    this.#options.loop.after(TELL_RETRY_MS, () => {
+      if (gone || this.#told.has(id)) this.#tell(id, slot, gone)
+    })
   }
 
   #writeHead({ slot, id, shard }: ConnectionRef): void {

@@ -14,7 +14,7 @@ const [HERE, THERE, OWNER] = [8, 9, 10] as const
 const SLOT = slotOf('test')
 
 /** A post on the first loop of a fixture, whose slots another thread owns, with what it sent to others. */
-function create(fixture: MoveFixture, owner: number = OWNER) {
+function create(fixture: MoveFixture, owner: number = OWNER, hasRoom = () => true) {
   const sent: string[] = []
   const toThread = (
     thread: number,
@@ -23,6 +23,7 @@ function create(fixture: MoveFixture, owner: number = OWNER) {
     headBytes: number,
     body: Uint8Array = new Uint8Array(0),
   ): boolean => {
+    if (!hasRoom()) return false
     const isText = kind === RECORD.send || kind === RECORD.sendHere
     const text = isText ? Buffer.concat([head.subarray(13, headBytes), body]).toString() : `${head[14]}`
     return sent.push(`${nameOf(kind)} ${text} > ${thread}`) > 0
@@ -82,6 +83,26 @@ test('post: the owner hears of a connection once, and of its end, and nothing af
   post.ended(connection.id, connection.session)
   // As a handler's `close` does to tell an actor who is gone.
   post.refOf(connection)
+  assert.deepEqual(sent, ['elsewhere 0 > 10', 'elsewhere 1 > 10'])
+})
+
+test('post: an owner whose ring is full is told later, and of what never reached it only the end', async () => {
+  await using fixture = new MoveFixture({ tcp: { data: () => {} } as never })
+  let room = false
+  const { post, sent } = create(fixture, OWNER, () => room)
+  const { connection, client } = await fixture.pair()
+  post.refOf(connection)
+  fixture.timers.run(25)
+  assert.deepEqual(sent, [])
+  room = true
+  fixture.timers.run(25)
+  assert.deepEqual(sent, ['elsewhere 0 > 10'])
+  room = false
+  client.destroy()
+  await until('it has ended', () => fixture.size === 0)
+  post.ended(connection.id, connection.session)
+  room = true
+  fixture.timers.run(25)
   assert.deepEqual(sent, ['elsewhere 0 > 10', 'elsewhere 1 > 10'])
 })
 
