@@ -29,6 +29,8 @@ export class AcceptorLine {
   addresses: readonly ListeningAddress[] = []
   #thread: number = THREAD.acceptor
   #control: Remote<AcceptorControl> | undefined
+  /** The successor, until it has taken over. */
+  #next: { readonly thread: number; readonly control: Remote<AcceptorControl> } | undefined
   readonly #options: AcceptorLineOptions
 
   constructor(options: AcceptorLineOptions) {
@@ -48,16 +50,18 @@ export class AcceptorLine {
     const control = controlOf<AcceptorControl>(port)
     const addresses = await control.start()
     if (addresses.length > 0) this.addresses = addresses
-    await Promise.all([...this.#options.shards].map(([seat, shard]) => this.#join(seat, shard, control, thread)))
+    // First of all: a shard that becomes ready while the others are joined is joined by `connect`.
     if (thread === this.#thread) this.#control = control
-    else this.#next = control
+    else this.#next = { thread, control }
+    await Promise.all([...this.#options.shards].map(([seat, shard]) => this.#join(seat, shard, control, thread)))
   }
-
-  #next: Remote<AcceptorControl> | undefined
 
   /** A shard is there. */
   async connect(seat: number, shard: Remote<ShardControl>): Promise<void> {
-    if (this.#control !== undefined) await this.#join(seat, shard, this.#control, this.#thread)
+    const joins: Promise<void>[] = []
+    if (this.#control !== undefined) joins.push(this.#join(seat, shard, this.#control, this.#thread))
+    if (this.#next !== undefined) joins.push(this.#join(seat, shard, this.#next.control, this.#next.thread))
+    await Promise.all(joins)
   }
 
   down(thread: number): void {
@@ -97,7 +101,7 @@ export class AcceptorLine {
     } finally {
       spawner.inherits = false
     }
-    const after = this.#next
+    const after = this.#next?.control
     if (after === undefined) return
     this.#next = undefined
     supervisor().letGo(old)
