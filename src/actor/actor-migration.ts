@@ -133,11 +133,7 @@ export class ActorMigration {
       this.#discard(activation)
       message = { kind: 'lost', key }
     }
-    this.#options.runner.release(activation)
-    activation.status = 'gone'
-    leaving.staying.delete(activation)
-    leaving.post(message)
-    this.#options.gone(activation)
+    this.#letGo(leaving, activation, message)
   }
 
   /** It has ended: it left, or was passivated before it could. */
@@ -167,12 +163,17 @@ export class ActorMigration {
       const key = nameOf(activation)
       this.#options.failed.error({ actor: key, reason: 'its handler is not done' })
       this.#discard(activation)
-      this.#options.runner.release(activation)
-      activation.status = 'gone'
-      leaving.staying.delete(activation)
-      leaving.post({ kind: 'lost', key })
-      this.#options.gone(activation)
+      this.#letGo(leaving, activation, { kind: 'lost', key })
     }
+  }
+
+  /** It is not here any more; `message` is what the new owner gets of it. */
+  #letGo(leaving: Leaving, activation: Activation, message: ActorMoveMessage): void {
+    this.#options.runner.release(activation)
+    activation.status = 'gone'
+    leaving.staying.delete(activation)
+    leaving.post(message)
+    this.#options.gone(activation)
   }
 
   /** What waits for an actor that is given up. */

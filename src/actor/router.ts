@@ -26,6 +26,12 @@ export type Send = (
   bodyBytes?: number,
 ) => boolean
 
+/** To a given thread. */
+export type ToThread = (thread: number, ...message: Parameters<Send>) => boolean
+
+/** To the owner of a slot, with which the head begins. */
+export type Route = (slot: number, ...message: Parameters<Send>) => boolean
+
 export interface SlotMove {
   readonly id: number
   readonly from: number
@@ -45,7 +51,7 @@ export interface RouterOptions {
   readonly self: number
   /** Thread by slot, to begin with; copied. */
   readonly owners: (slot: number) => number
-  readonly toThread: (thread: number, ...message: Parameters<Send>) => boolean
+  readonly toThread: ToThread
   /**
    * What this thread owns. The record begins with its slot and is valid only during the call. `now`: it may be handled
    * on this stack.

@@ -6,6 +6,7 @@ import { PolyloopError } from '../lib/errors.ts'
 import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 import { decodeValue } from './codec.ts'
+import type { ToThread } from './router.ts'
 import { kindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'
 import type { FrozenTopic, Interest } from './topic-frozen.ts'
@@ -34,21 +35,11 @@ import {
   TOPIC_RECORD,
 } from './topic-record.ts'
 
-/** Sends a record to the relay of a thread; copies what it is given. False: overloaded, nothing was taken. */
-export type ToThread = (
-  thread: number,
-  kind: number,
-  head: Uint8Array,
-  headBytes: number,
-  body?: Uint8Array,
-  bodyStart?: number,
-  bodyBytes?: number,
-) => boolean
-
 export interface TopicHomesOptions {
   readonly clock: Clock
   readonly wheel: TimerWheel
   readonly definitions: ReadonlyMap<string, TopicDefinition>
+  /** To the relay of a thread. */
   readonly toThread: ToThread
   /** Which life of a thread is or was the last. Default: always 0. */
   readonly generationOf?: (thread: number) => number

@@ -2,10 +2,10 @@
 // when its kind wants to see the offset first.
 import { PolyloopError } from '../lib/errors.ts'
 import { encodeValue } from './codec.ts'
+import type { Route } from './router.ts'
 import { TOPIC_KEY_BYTES_MAX, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import type { TopicAddresses } from './topic-inquiry.ts'
 import { FORM, PUBLISH, TOPIC_HEAD_BYTES_MAX, TOPIC_RECORD, writeName } from './topic-record.ts'
-import type { Route } from './topic-tender.ts'
 
 /** Of this thread: what receives a record may publish in turn, but not before it is copied. */
 const head = Buffer.alloc(TOPIC_HEAD_BYTES_MAX)

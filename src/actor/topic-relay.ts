@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
+import type { Route } from './router.ts'
 import type { SubscribeOptions, TopicConnection, TopicEvent } from './topic-connection.ts'
 import { PRESENCE_BYTES_MAX } from './topic-connection.ts'
 import { checkedKindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
@@ -16,7 +17,7 @@ import { type Presence, PresenceAsks } from './topic-presence.ts'
 import { TopicPublisher } from './topic-publisher.ts'
 import { HERE, JOINED, JOINED_AT, LOST, MESSAGE, PULLED, RIGHT, TOPIC_RECORD } from './topic-record.ts'
 import { Subscriber } from './topic-subscriber.ts'
-import { type Route, TopicTender } from './topic-tender.ts'
+import { TopicTender } from './topic-tender.ts'
 
 export type { Presence }
 

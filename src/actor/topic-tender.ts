@@ -4,19 +4,9 @@
 import type { Clock } from '../lib/clock.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
+import type { Route } from './router.ts'
 import type { TopicAddress, TopicInquiry } from './topic-inquiry.ts'
 import { ASK, ENTER, JOIN, LEAVE, PULL, STRAY, TOPIC_HEAD_BYTES_MAX, TOPIC_RECORD, writeName } from './topic-record.ts'
-
-/** Sends a record that begins with its slot to the slot's owner; copies what it is given. False: overloaded. */
-export type Route = (
-  slot: number,
-  kind: number,
-  head: Uint8Array,
-  headBytes: number,
-  body?: Uint8Array,
-  bodyStart?: number,
-  bodyBytes?: number,
-) => boolean
 
 export interface TopicTenderOptions {
   readonly clock: Clock

@@ -2,6 +2,7 @@
 // the shard of that session. Relays no byte of a connection.
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { getSystemErrorName } from 'node:util'
 import type { MessagePort } from 'node:worker_threads'
 import { SEATS_MAX, THREAD } from '../lib/thread.ts'
@@ -25,8 +26,8 @@ import { type AcceptorLine, add, refusedColumn } from '../observe/figure.ts'
 import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import { SlotTable } from '../placement/slots.ts'
 import { loadDefinitions } from '../services/registry.ts'
-import { createNodeTimerHost } from '../timer/node-host.ts'
-import { TimerWheel } from '../timer/wheel.ts'
+import { createNodeWheel } from '../timer/node-wheel.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
 import { Admission } from './admission.ts'
 import { DatagramGate } from './datagram-gate.ts'
 import { connectionsAllowed, processLimits } from './descriptor-limit.ts'
@@ -36,7 +37,6 @@ import { SerialCounters } from './serial-counter.ts'
 import { ThreadBase } from './thread-base.ts'
 import type { AcceptorControl, InheritanceMessage, ThreadData } from './thread-data.ts'
 
-const TIMERS_PER_TURN = 1_000
 const REFUSALS_LOGGED_PER_SECOND = 2
 const FAILURES_LOGGED_PER_SECOND = 2
 /** Connections that wait for a shard while none takes any, for how long, and how often they try again. */
@@ -96,14 +96,7 @@ export class Acceptor implements AcceptorControl {
     })
     const { clock, table, figures, log, mesh } = this.#base
     const { net, heap } = data.config
-    const host = createNodeTimerHost(() => this.#wheel.advance(clock.nowMs(), TIMERS_PER_TURN))
-    this.#wheel = new TimerWheel({
-      clock,
-      host,
-      onError: (error) => {
-        throw error
-      },
-    })
+    this.#wheel = createNodeWheel(clock)
     const slots = new SlotTable(data.slots)
     const services = [...new Set(data.listeners.map(({ serviceIndex }) => serviceIndex))]
     this.#desk = new HandoverDesk({
@@ -404,10 +397,6 @@ function remoteOf(socket: Socket | undefined): RemoteAddress | undefined {
 /** Two acceptors at a time have different indexes. */
 export function lineOf(thread: number): AcceptorLine {
   return thread === THREAD.acceptor ? 0 : 1
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 function keyOf({ address, port }: RemoteAddress): string {

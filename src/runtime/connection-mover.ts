@@ -80,8 +80,8 @@ export class ConnectionMover {
   /** Threads to which a batch is on its way. */
   readonly #busy = new Set<number>()
   /** Their state cannot be cloned: they are not tried again. */
-  readonly #stuck = new Set<number>()
-  readonly #lingered = new Set<number>()
+  readonly #stuck = new WeakSet<Connection>()
+  readonly #lingered = new WeakSet<Connection>()
   #cancelLook: (() => void) | undefined
   #batchCount = 0
   #retiring = false
@@ -191,12 +191,12 @@ export class ConnectionMover {
     for (const connection of loop.connections()) {
       const to = router.ownerOf(slotOf(connection.session))
       const misplaced = to !== self && portTo(to) !== undefined
-      if (misplaced && connection.movable && !this.#stuck.has(connection.id)) {
+      if (misplaced && connection.movable && !this.#stuck.has(connection)) {
         if (!this.#isOnTheWay(connection.id)) remaining.push(connection)
       } else if (this.#retiring) {
         lingering++
-        if (!this.#lingered.has(connection.id)) {
-          this.#lingered.add(connection.id)
+        if (!this.#lingered.has(connection)) {
+          this.#lingered.add(connection)
           lingered.value++
         }
       }
@@ -243,9 +243,11 @@ export class ConnectionMover {
       this.#options.onMoved(id, batch.to)
     } catch (error) {
       // What its service wants to take along cannot be cloned: it stays, as one that cannot move.
-      this.#stuck.add(id)
       this.#options.log.error({ connection: id, ...errorFields(error) })
-      this.#options.thaw(frozen.frozen, frozen.handle, (again) => this.#options.unpack(again, luggage))
+      this.#options.thaw(frozen.frozen, frozen.handle, (again) => {
+        this.#stuck.add(again)
+        this.#options.unpack(again, luggage)
+      })
       this.#wontMove(number, id)
     }
   }

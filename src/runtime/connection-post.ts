@@ -1,6 +1,6 @@
 // Messages to connections by reference, wherever they are: to the owner of the connection's slot, which has it, holds
 // what comes while it is on its way, or knows where it is.
-import type { Router } from '../actor/router.ts'
+import type { Router, ToThread } from '../actor/router.ts'
 import { seatOfThread, threadOfSeat } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import type { ConnectionRef } from '../net/connection-ref.ts'
@@ -12,15 +12,7 @@ export interface ConnectionPostOptions {
   readonly self: number
   readonly loop: EventLoop
   readonly router: Router
-  readonly toThread: (
-    thread: number,
-    kind: number,
-    head: Uint8Array,
-    headBytes: number,
-    body?: Uint8Array,
-    bodyStart?: number,
-    bodyBytes?: number,
-  ) => boolean
+  readonly toThread: ToThread
 }
 
 interface Held {

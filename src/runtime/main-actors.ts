@@ -12,12 +12,10 @@ import { THREAD } from '../lib/thread.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
 import { Mesh } from '../ring/mesh.ts'
-import { createNodeTimerHost } from '../timer/node-host.ts'
-import { TimerWheel } from '../timer/wheel.ts'
+import { createNodeWheel } from '../timer/node-wheel.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
 import type { LinkBook } from './link-book.ts'
-
-const TIMERS_PER_TURN = 1_000
 
 export interface MainActorsOptions {
   readonly clock: Clock
@@ -40,14 +38,7 @@ export class MainActors {
 
   constructor(options: MainActorsOptions) {
     const { clock, config, doorbells, slots, links, log, metrics } = options
-    const host = createNodeTimerHost(() => this.#wheel.advance(clock.nowMs(), TIMERS_PER_TURN))
-    this.#wheel = new TimerWheel({
-      clock,
-      host,
-      onError: (error) => {
-        throw error
-      },
-    })
+    this.#wheel = createNodeWheel(clock)
     this.#mesh = new Mesh({
       self: THREAD.main,
       generation: 1,

@@ -1,6 +1,7 @@
 // What moves shards: a reload, another number of shards, a hot shard relieved, a full one replaced. One at a time. New
 // threads first, then the slots with all that is on them, then the connections; old threads end when they are empty.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Clock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { SHARDS_MAX, shardOfSeat, threadOfSeat } from '../lib/thread.ts'
@@ -340,8 +341,4 @@ function reasonOf(error: PolyloopError): string {
   const { problems, reason } = error.details
   if (Array.isArray(problems)) return problems.map(String).join('; ')
   return reason === undefined ? error.message : `${error.message}: ${String(reason)}`
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

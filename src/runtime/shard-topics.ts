@@ -1,11 +1,12 @@
 // The topics of one shard: the homes of those in its slots, and the relay of its connections' subscriptions, on top of
 // its rings.
-import type { Router } from '../actor/router.ts'
+
+import type { Router, ToThread } from '../actor/router.ts'
 import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
 import type { TopicCounts } from '../actor/topic-feed.ts'
 import type { FrozenSubscription, FrozenTopic } from '../actor/topic-frozen.ts'
-import { TopicHomes, type ToThread } from '../actor/topic-homes.ts'
+import { TopicHomes } from '../actor/topic-homes.ts'
 import type { TopicEncoder } from '../actor/topic-message.ts'
 import { isForHome, isForRelay } from '../actor/topic-record.ts'
 import { type Presence, type SubscribeOutcome, TopicRelay } from '../actor/topic-relay.ts'

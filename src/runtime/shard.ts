@@ -1,10 +1,9 @@
 // One shard: an event loop with the connections handed to it, the services' handlers, and the actors and topics of its
 // slots. Everything that comes in is a turn of the loop.
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
 import type { ActorServices } from '../actor/context.ts'
-import type { SlotMove } from '../actor/router.ts'
-import type { ToThread } from '../actor/topic-homes.ts'
+import type { SlotMove, ToThread } from '../actor/router.ts'
 import { AssertionError } from '../lib/assert.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { SEATS_MAX, seatOfThread, shardOfSeat, threadOfSeat } from '../lib/thread.ts'
@@ -257,7 +256,7 @@ export class Shard implements ShardControl {
     const cutOff = this.#loop.cutOff
     const until = this.#base.clock.nowMs() + graceMs
     await this.#closeAll()
-    while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await setTimeout(DRAIN_POLL_MS)
+    while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
     for (const handlers of this.#handlers) {
       const failed = (error: unknown): void => this.#base.log.error('services.stop_failed', errorFields(error))
       await Promise.resolve()
@@ -266,7 +265,7 @@ export class Shard implements ShardControl {
     }
     // Actors get the chance to save their state.
     const system = this.#started?.actors.system
-    while (system?.stop() === false && this.#base.clock.nowMs() < until) await setTimeout(DRAIN_POLL_MS)
+    while (system?.stop() === false && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
     return this.#intake.size + this.#loop.size + this.#loop.cutOff - cutOff
   }
 
@@ -399,7 +398,7 @@ export class Shard implements ShardControl {
       this.#sayGoodBye(connection)
       if (--left > 0) continue
       left = CLOSES_PER_TURN
-      await setTimeout(0)
+      await pause(0)
     }
   }
 
