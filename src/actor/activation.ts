@@ -43,6 +43,10 @@ export class Activation {
   readonly chain: readonly number[]
   /** The next one with the same hash. */
   next: Activation | undefined
+  /** Results its handlers let others overtake (`context.interleave`), and that are not there yet. */
+  interleaved = 0
+  /** The one that the running handler gave to `context.interleave`. */
+  interleaving: unknown = undefined
   /** The message that is being handled. */
   current: Message | undefined
   /** In the system's list of those that have something to do. */

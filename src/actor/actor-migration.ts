@@ -86,8 +86,9 @@ export class ActorMigration {
       leaving.staying.add(activation)
     }
     for (const activation of all) {
-      const { status } = activation
-      if (status === 'idle' || status === 'backoff' || status === 'failed') this.depart(activation)
+      const { status, interleaved } = activation
+      if ((status === 'idle' && interleaved === 0) || status === 'backoff' || status === 'failed')
+        this.depart(activation)
     }
     post({ kind: 'released', awaited: [...leaving.staying].map(nameOf) })
     leaving.released = true

@@ -37,6 +37,13 @@ export interface ActorContext extends ActorServices {
   every(name: string, period: number | string, method: string, argument?: unknown): void
   /** True if there was one. */
   cancel(name: string): boolean
+  /**
+   * For a result that takes its time: a handler that is not `async` and returns `context.interleave(promise)` lets the
+   * actor go on with its next messages meanwhile; the ask is answered with what the promise resolves to. What runs behind
+   * it finds the state as later handlers left it, and nothing of the message at hand in the context. A rejection fails
+   * the ask and is logged, and the actor goes on. An actor is not passivated and does not move while one is open.
+   */
+  interleave<T>(result: Promise<T>): Promise<T>
   /** Passivates the actor after this message; its next message creates it anew. */
   stop(): void
 }
@@ -105,6 +112,11 @@ class BoundContext implements ActorContext {
 
   cancel(name: string): boolean {
     return this.#runner.cancelTimer(this.#activation, name)
+  }
+
+  interleave<T>(result: Promise<T>): Promise<T> {
+    this.#activation.interleaving = result
+    return result
   }
 
   stop(): void {

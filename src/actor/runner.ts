@@ -48,7 +48,7 @@ export class Runner {
 
   /** A new message. `now`: from the outside, so it may be handled on this stack. False: the mailbox is full. */
   accept(activation: Activation, message: Message, now: boolean): boolean {
-    if (now && activation.status === 'idle' && activation.depth === 0) {
+    if (now && activation.status === 'idle' && activation.depth === 0 && !activation.leaving) {
       this.#handle(activation, message)
       return true
     }
@@ -87,7 +87,7 @@ export class Runner {
 
   /** Ends it: its state is forgotten, what waits in its mailbox creates it anew. */
   passivate(activation: Activation): void {
-    if (activation.status !== 'idle') return
+    if (activation.status !== 'idle' || activation.interleaved > 0) return
     const { definition } = activation.kind
     activation.status = 'passivating'
     let result: unknown
@@ -199,13 +199,14 @@ export class Runner {
 
   #visit(activation: Activation, budget: number): number {
     let handled = 0
-    while (handled < budget && activation.status === 'idle') {
+    // One that is about to leave only waits for its interleaved results.
+    while (handled < budget && activation.status === 'idle' && !activation.leaving) {
       const message = activation.shift()
       if (message === undefined) break
       handled++
       this.#handle(activation, message)
     }
-    if (activation.status === 'idle' && activation.depth > 0) this.makeReady(activation)
+    if (activation.status === 'idle' && activation.depth > 0 && !activation.leaving) this.makeReady(activation)
     return handled
   }
 
@@ -226,6 +227,7 @@ export class Runner {
     }
     activation.status = 'busy'
     activation.current = message
+    activation.interleaving = undefined
     const startMs = entry.calls++ % TIMED_EVERY === 0 ? clock.nowMs() : -1
     let result: unknown
     try {
@@ -236,6 +238,10 @@ export class Runner {
       return
     }
     if (isThenable(result)) {
+      if (result === activation.interleaving) {
+        this.#interleave(activation, message, entry, result, startMs < 0 ? clock.nowMs() : startMs)
+        return
+      }
       const fromMs = startMs < 0 ? clock.nowMs() : startMs
       result.then(
         (value) => {
@@ -253,6 +259,38 @@ export class Runner {
     this.#finished(activation, message, result)
   }
 
+  /** Its result comes later, and the actor goes on. */
+  #interleave(
+    activation: Activation,
+    message: Message,
+    entry: HandlerEntry,
+    result: PromiseLike<unknown>,
+    fromMs: number,
+  ): void {
+    const { clock } = this.#options
+    activation.interleaving = undefined
+    activation.interleaved++
+    const settled = (): void => {
+      countTime(entry, clock.nowMs() - fromMs)
+      activation.interleaved--
+      if (activation.status !== 'idle' || activation.interleaved > 0) return
+      if (activation.stopping) this.#stop(activation)
+      else if (activation.leaving) this.#options.canLeave(activation)
+    }
+    result.then(
+      (value) => {
+        activation.kind.messages.ok.value++
+        if (message.source >= 0) this.#options.reply(message, value)
+        settled()
+      },
+      (error: unknown) => {
+        this.#answerError(activation, message, entry.method, error)
+        settled()
+      },
+    )
+    this.#free(activation)
+  }
+
   #finished(activation: Activation, message: Message, value: unknown): void {
     activation.kind.messages.ok.value++
     if (message.source >= 0) this.#options.reply(message, value)
@@ -260,20 +298,34 @@ export class Runner {
   }
 
   #threw(activation: Activation, message: Message, method: string, error: unknown): void {
+    if (this.#answerError(activation, message, method, error) === 'refused') {
+      this.#free(activation)
+      return
+    }
+    activation.current = undefined
+    if (activation.status === 'gone') return
+    this.#failed(activation)
+  }
+
+  #answerError(activation: Activation, message: Message, method: string, error: unknown): 'refused' | 'failed' {
     const actor = nameOf(activation)
     if (error instanceof Refusal) {
       activation.kind.messages.refused.value++
       const details = { ...error.details, actor, reason: error.message }
       this.#options.replyError(message, new PolyloopError('ACTOR_REFUSED', details))
-      this.#free(activation)
-      return
+      return 'refused'
     }
     activation.kind.messages.failed.value++
     this.#options.failed.error({ actor, method, ...errorFields(error) })
     this.#options.replyError(message, handlerError(error, actor, method))
-    activation.current = undefined
-    if (activation.status === 'gone') return
-    this.#failed(activation)
+    return 'failed'
+  }
+
+  /** The handler said so, and nothing is open any more. */
+  #stop(activation: Activation): void {
+    // Also one that is about to leave: what waits in its mailbox creates it anew, and that one leaves.
+    activation.stopping = false
+    this.passivate(activation)
   }
 
   /** The message is done with. */
@@ -282,12 +334,11 @@ export class Runner {
     // It was given up on while it handled this one: it took too long to leave.
     if (activation.status !== 'busy') return
     activation.status = 'idle'
-    if (activation.stopping) {
-      // Also one that is about to leave: what waits in its mailbox creates it anew, and that one leaves.
-      activation.stopping = false
-      this.passivate(activation)
-    } else if (activation.leaving) this.#options.canLeave(activation)
-    else if (activation.depth > 0) this.makeReady(activation)
+    const open = activation.interleaved > 0
+    if (activation.stopping && !open) this.#stop(activation)
+    else if (activation.leaving) {
+      if (!open) this.#options.canLeave(activation)
+    } else if (activation.depth > 0) this.makeReady(activation)
   }
 
   #failed(activation: Activation): void {
@@ -337,7 +388,8 @@ export class Runner {
   readonly #onIdle = (activation: Activation): void => {
     activation.idleTimer = undefined
     if (activation.status === 'gone') return
-    const silent = activation.handled === activation.handledWhenArmed && activation.status === 'idle'
+    const settled = activation.status === 'idle' && activation.interleaved === 0
+    const silent = settled && activation.handled === activation.handledWhenArmed
     if (silent && activation.depth === 0 && (activation.timers?.size ?? 0) === 0) this.passivate(activation)
     else this.armIdle(activation)
   }

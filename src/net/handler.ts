@@ -1,5 +1,6 @@
 // What a service writes: the callbacks of its connections and datagrams. Knows no socket, no thread and no ring.
 
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CloseReason } from '../observe/family.ts'
 import type { Connection } from './connection.ts'
 
@@ -21,6 +22,18 @@ interface CommonHandler<State> {
    * `thaw` a connection cannot move.
    */
   thaw?(connection: Connection<State>, frozen: unknown): State
+  /**
+   * False: it has to stay for now, because answers are on their way to it. Asked while it is about to move, again whenever
+   * its output has been sent. Default: it may move.
+   */
+  settled?(connection: Connection<State>): boolean
+  /**
+   * What topics and other shards send to many (`sendShared`): true takes the bytes over, to be sent later with
+   * `connection.sendShared(bytes, messages, true)`. They never change. Must not call back into topics. Default: sent at once.
+   */
+  shared?(connection: Connection<State>, bytes: Uint8Array, messages: number): boolean
+  /** It is about to be closed for a reason of ours; what this sends leaves before the good-bye of its protocol. */
+  closing?(connection: Connection<State>, reason: CloseReason): void
   /** Unsent output fell to a quarter of `net.sendBuffer.high` after `send` had answered false. */
   writable?(connection: Connection<State>): HandlerResult
   /** No byte went either way for the time given to `connection.setTimeout`. Default: close with 1001 `idle timeout`. */
@@ -50,6 +63,12 @@ export interface WebSocketHandler<State = unknown> extends CommonHandler<State> 
   /** The connection is gone. `code` is the peer's close code, 1005 when it sent none, 1006 when it just vanished. */
   close?(connection: Connection<State>, reason: CloseReason, code: number): HandlerResult
 }
+
+/**
+ * Answers one request: what Node's `http.Server` calls for 'request'. The connection behind it is the runtime's: it is
+ * counted, kept alive, limited, and closed when its shard ends.
+ */
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Where a datagram came from, and the way back. Valid only during the call. */
 export interface DatagramPeer {

@@ -10,6 +10,7 @@ import { systemClock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { seatOfThread, shardOfSeat, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import type { ListeningAddress } from '../net/listener-spec.ts'
+import { TokenBuckets } from '../net/token-buckets.ts'
 import { type ActionAnswer, type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
 import { Exposition } from '../observe/exposition.ts'
 import { FAMILIES } from '../observe/family.ts'
@@ -111,6 +112,7 @@ export class Runtime {
           slots: this.#slots.memory,
           doorbells,
           serials: SerialCounters.allocate().memory,
+          buckets: TokenBuckets.allocate(),
         },
         links: this.#links,
         log: this.log,

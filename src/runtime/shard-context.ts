@@ -6,9 +6,11 @@ import type { Clock } from '../lib/clock.ts'
 import type { Connection } from '../net/connection.ts'
 import type { EventLoop } from '../net/event-loop.ts'
 import { StreamFraming } from '../net/tcp.ts'
+import type { TokenBuckets } from '../net/token-buckets.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
 import type { ServiceContext } from '../services/service.ts'
+import type { Store } from '../store/store.ts'
 import type { ConnectionPost } from './connection-post.ts'
 import type { SessionBook } from './session-book.ts'
 import type { ShardTopics } from './shard-topics.ts'
@@ -24,18 +26,22 @@ export interface ShardContextOptions {
   readonly topics: ShardTopics
   readonly sessions: SessionBook
   readonly services: ActorServices
+  readonly store: Store
+  readonly buckets: TokenBuckets
   /** What an asynchronous callback without a connection rejects with is logged. */
   readonly watch: (result: unknown) => void
 }
 
 export function serviceContextOf(options: ShardContextOptions, name: string, config: unknown): ServiceContext<unknown> {
-  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, watch } = options
+  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, store, buckets, watch } = options
   return {
     config,
     shard,
     log: log.child({ service: name }),
     metrics,
     clock,
+    store,
+    takeToken: (key, rate, burst) => buckets.take(`${name} ${key}`, rate, burst),
     after: (delayMs, callback) => loop.after(delayMs, () => watch(callback())),
     connect: (target, handler) =>
       loop.connect(target, (connection) => new StreamFraming(connection, handler)) as Connection<never>,

@@ -11,6 +11,7 @@ import type { Connection } from '../net/connection.ts'
 import { EventLoop } from '../net/event-loop.ts'
 import type { Handover } from '../net/handover.ts'
 import { decodeRoute, RECORD, routeBytes } from '../net/record.ts'
+import { TokenBuckets } from '../net/token-buckets.ts'
 import type { ActorsReport } from '../observe/actor-report.ts'
 import { FAMILIES } from '../observe/family.ts'
 import { type AcceptorLine, FIGURE, figureOf, heapShareOf } from '../observe/figure.ts'
@@ -19,6 +20,7 @@ import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
 import { type Definitions, loadDefinitions } from '../services/registry.ts'
 import type { ServiceHandlers } from '../services/service.ts'
+import type { Store } from '../store/store.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
@@ -127,9 +129,10 @@ export class Shard implements ShardControl {
 
   async start(): Promise<void> {
     const definitions = await loadDefinitions(this.#data.modules)
-    const started = this.#build(definitions)
-    this.#started = started
     const all = this.#data.config as unknown as { services: Record<string, unknown> }
+    const own = definitions.services.flatMap((service) => service.actors?.(all.services[service.name]) ?? [])
+    const started = this.#build({ ...definitions, actors: [...definitions.actors, ...own] })
+    this.#started = started
     const context = {
       shard: { id: this.#shard, count: this.#data.shardCount },
       log: this.#base.log,
@@ -141,12 +144,14 @@ export class Shard implements ShardControl {
       topics: started.topics,
       sessions: started.sessions,
       services: started.services,
+      store: undefined as unknown as Store,
+      buckets: new TokenBuckets(this.#data.buckets, this.#base.clock),
       watch: (result: unknown) => this.#watch(result),
     }
     for (const [index, service] of definitions.services.entries()) {
       const enabled = this.#data.listeners.some((listener) => listener.serviceIndex === index)
       const own = serviceContextOf(context, service.name, all.services[service.name])
-      const handlers = enabled ? service.start(own) : {}
+      const handlers = enabled ? await service.start(own) : {}
       this.#handlers[index] = handlers
       started.topics.addEncoders(handlers.topicEncoders ?? {})
     }

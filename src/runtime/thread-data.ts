@@ -26,6 +26,8 @@ export interface ThreadData {
   readonly doorbells: SharedArrayBuffer
   /** Counters of the acceptor that outlive it (serial-counter.ts). */
   readonly serials: SharedArrayBuffer
+  /** Rate limits (token-buckets.ts). */
+  readonly buckets: SharedArrayBuffer
   /** Whether raw handles move; else the documented public way. */
   readonly rawHandoff: boolean
   /** An acceptor that gets its listening sockets from its predecessor. */

@@ -29,7 +29,7 @@ export interface ThreadPlan {
 }
 
 /** Memory that all threads share. */
-export type SharedMemory = Pick<ThreadData, 'figures' | 'slots' | 'doorbells' | 'serials'>
+export type SharedMemory = Pick<ThreadData, 'figures' | 'slots' | 'doorbells' | 'serials' | 'buckets'>
 
 export interface ThreadSpawnerOptions {
   readonly memory: SharedMemory

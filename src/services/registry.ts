@@ -22,7 +22,7 @@ export interface Definitions {
 export async function loadDefinitions(modules: readonly string[]): Promise<Definitions> {
   const services = [...SERVICES]
   const actors: ActorDefinition[] = []
-  const topics: TopicDefinition[] = []
+  const topics: TopicDefinition[] = SERVICES.flatMap((service) => service.topics ?? [])
   for (const module of modules) {
     const url = module.startsWith('file:') ? module : pathToFileURL(resolve(module)).href
     let exported: Record<string, unknown>
@@ -35,8 +35,10 @@ export async function loadDefinitions(modules: readonly string[]): Promise<Defin
     for (const value of new Set(Object.values(exported))) {
       found++
       // A module may export again what another one defines: the same object is one definition.
-      if (isService(value)) add(services, value, ({ name }) => name, module)
-      else if (isActor(value)) add(actors, value, ({ kind }) => kind, module)
+      if (isService(value)) {
+        add(services, value, ({ name }) => name, module)
+        for (const topic of value.topics ?? []) add(topics, topic, ({ kind }) => kind, module)
+      } else if (isActor(value)) add(actors, value, ({ kind }) => kind, module)
       else if (isTopic(value)) add(topics, value, ({ kind }) => kind, module)
       else found--
     }

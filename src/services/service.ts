@@ -5,6 +5,7 @@ import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { SessionDefinition } from '../actor/session.ts'
 import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
+import type { TopicDefinition } from '../actor/topic-definition.ts'
 import type { TopicEncoder } from '../actor/topic-message.ts'
 import type { Presence, SubscribeOutcome } from '../actor/topic-relay.ts'
 import type { ConfigOf, OptionRows } from '../config/option.ts'
@@ -12,11 +13,12 @@ import type { ServiceRows, Transport } from '../config/service-options.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Connection } from '../net/connection.ts'
 import type { ConnectionRef } from '../net/connection-ref.ts'
-import type { TcpHandler, UdpHandler, WebSocketHandler } from '../net/handler.ts'
+import type { HttpHandler, TcpHandler, UdpHandler, WebSocketHandler } from '../net/handler.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import type { SessionOf } from '../net/session-key.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
+import type { Store } from '../store/store.ts'
 
 /** One listening address of a service. */
 export interface ListenerDefinition {
@@ -26,8 +28,8 @@ export interface ListenerDefinition {
   readonly sessionOf?: SessionOf
 }
 
-/** The transports that services can listen on; `http` comes with the first service that speaks it. */
-const TRANSPORTS: readonly string[] = ['tcp', 'udp', 'ws'] satisfies Transport[]
+/** The transports that services can listen on. */
+const TRANSPORTS: readonly string[] = ['tcp', 'udp', 'ws', 'http'] satisfies Transport[]
 
 export type ListenerDefinitions = { readonly [T in Transport]?: ListenerDefinition }
 
@@ -52,6 +54,13 @@ export interface ServiceContext<Config> {
    * structured clones. Rejects with what the task threw, or when the pool's queue is full.
    */
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
+  /** Durable storage of the whole process. Only for a service that says `usesStore`. */
+  readonly store: Store
+  /**
+   * One token of the bucket `key` of this service, which all shards share: `rate` a second, at most `burst` at once. 0: it
+   * was there; otherwise none was taken, and the next one is there in so many milliseconds.
+   */
+  takeToken(key: string, rate: number, burst: number): number
   /** A reference to an actor, wherever it lives; nothing is sent yet. */
   actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H>
   /**
@@ -74,6 +83,8 @@ export interface ServiceHandlers {
   readonly tcp?: TcpHandler
   readonly udp?: UdpHandler
   readonly ws?: WebSocketHandler
+  /** Requests of an `http` listener, and those of a `ws` listener that ask for no upgrade. */
+  readonly http?: HttpHandler
   /** What happens to a subscription: it began, or has a gap. Comes before the messages behind it. */
   topicEvent?(connection: Connection<never>, event: TopicEvent): void
   /**
@@ -95,8 +106,14 @@ export interface ServiceDefinition<Name extends string = string, Config = unknow
   readonly listeners: ListenerDefinitions
   /** Connections a listener serves at a time; others are closed without a byte. Undefined: no limit of its own. */
   connectionsMax?(transport: Transport, config: Config): number | undefined
+  /** Its own actors, made with its configuration; once in every shard, before `start`. */
+  actors?(config: Config): readonly ActorDefinition[]
+  /** Its own topics. */
+  readonly topics?: readonly TopicDefinition[]
+  /** The store's thread runs while this service is enabled. */
+  readonly usesStore?: boolean
   /** Called once in every shard. */
-  start(context: ServiceContext<Config>): ServiceHandlers
+  start(context: ServiceContext<Config>): ServiceHandlers | Promise<ServiceHandlers>
 }
 
 type ServiceConfig<Name extends string, Rows extends OptionRows, L> =
@@ -120,7 +137,10 @@ export function defineService<
   readonly options?: Rows
   readonly listeners: L
   connectionsMax?(transport: Transport, config: ServiceConfig<Name, Rows, L>): number | undefined
-  start(context: ServiceContext<ServiceConfig<Name, Rows, L>>): ServiceHandlers
+  actors?(config: ServiceConfig<Name, Rows, L>): readonly ActorDefinition[]
+  readonly topics?: readonly TopicDefinition[]
+  readonly usesStore?: boolean
+  start(context: ServiceContext<ServiceConfig<Name, Rows, L>>): ServiceHandlers | Promise<ServiceHandlers>
 }): ServiceDefinition<Name, ServiceConfig<Name, Rows, L>> {
   if (!NAME.test(definition.name)) throw new TypeError(`service name ${definition.name} is not kebab-case`)
   const unknown = Object.keys(definition.listeners).find((one) => !TRANSPORTS.includes(one))

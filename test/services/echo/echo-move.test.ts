@@ -18,7 +18,7 @@ class EchoShard {
   constructor(mode: string, idleTimeout: number) {
     // Echo uses no other part of its context.
     const context = { config: { mode, idleTimeout }, metrics: this.#metrics }
-    this.handlers = echo.start(context as unknown as ServiceContext<never>)
+    this.handlers = echo.start(context as unknown as ServiceContext<never>) as ServiceHandlers
   }
 
   /** Open, and ever opened. */
