@@ -1,9 +1,10 @@
 // Messages and replies as the records of record.ts: writing them without a copy of the value, and reading them.
+
+import { decodeValue } from '../lib/codec.ts'
 import { PolyloopError, textOf } from '../lib/errors.ts'
 import type { Message } from './activation.ts'
 import type { Address } from './address.ts'
 import { KEY_BYTES_MAX } from './address.ts'
-import { decodeValue } from './codec.ts'
 import { ACTOR_RECORD, ASK_HEAD_BYTES, AT, CHAIN_MAX, LINK_BYTES, TELL_HEAD_BYTES } from './record.ts'
 
 export const HEAD_BYTES_MAX = ASK_HEAD_BYTES + CHAIN_MAX * LINK_BYTES + KEY_BYTES_MAX

@@ -1,12 +1,12 @@
 // Runs actors: one message at a time each, in the order of their mailboxes; pauses, stops and passivates them. Knows
 // nothing of where messages come from or where answers go.
 import type { Clock } from '../lib/clock.ts'
+import { copyOf } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import type { DeadReason } from '../observe/family.ts'
 import { errorFields, type LimitedLogger } from '../observe/logger.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import type { Activation, Message } from './activation.ts'
-import { copyOf } from './codec.ts'
 import { Refusal } from './definition.ts'
 import { type FailureLimits, judge } from './failure-policy.ts'
 import { type HandlerEntry, TIMED_EVERY } from './kind.ts'

@@ -1,6 +1,7 @@
 // The actors of one thread: finds or wakes the one a message is for, and carries questions and answers. On a thread
 // that owns no slots (main) it only sends. Knows threads as numbers and rings as functions.
 import type { Clock } from '../lib/clock.ts'
+import { copyOf, decodeValue, encodeValue, errorData, errorOf } from '../lib/codec.ts'
 import { type ErrorCode, PolyloopError } from '../lib/errors.ts'
 import type { DeadReason } from '../observe/family.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
@@ -10,7 +11,6 @@ import { ActorMigration } from './actor-migration.ts'
 import type { ActorSender } from './actor-ref.ts'
 import { type Address, addressOf } from './address.ts'
 import { AskTable } from './ask-table.ts'
-import { copyOf, decodeValue, encodeValue, errorData, errorOf } from './codec.ts'
 import { type ActorServices, contextOf } from './context.ts'
 import { Directory } from './directory.ts'
 import type { FailureLimits } from './failure-policy.ts'

@@ -2,10 +2,10 @@
 // threads only by number and rings only as a function that sends; it never waits for anybody.
 import { copyBytes } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
+import { decodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
-import { decodeValue } from './codec.ts'
 import type { ToThread } from './router.ts'
 import { kindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'

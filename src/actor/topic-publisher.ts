@@ -1,7 +1,8 @@
 // The way of a message from whoever publishes it to the topic's home: encoded once, or handed to the home as a value
 // when its kind wants to see the offset first.
+
+import { encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { encodeValue } from './codec.ts'
 import type { Route } from './router.ts'
 import { TOPIC_KEY_BYTES_MAX, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import type { TopicAddresses } from './topic-inquiry.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { copyOf, decodeValue, encodeValue, errorData, errorOf, TAG } from '../../src/actor/codec.ts'
+import { copyOf, decodeValue, encodeValue, errorData, errorOf, TAG } from '../../src/lib/codec.ts'
 import { PolyloopError } from '../../src/lib/errors.ts'
 
 const isInvalid = (error: unknown): boolean => error instanceof PolyloopError && error.code === 'VALUE_INVALID'

@@ -1,7 +1,7 @@
 // Values as bytes: what crosses from actor to actor. msgpack for objects (docs/decisions/0008), bytes and strings as
 // they are. Errors travel as data and arrive as PolyloopError.
 import { type Options, Packr, Unpackr } from 'msgpackr'
-import { ERRORS, type ErrorCode, PolyloopError } from '../lib/errors.ts'
+import { ERRORS, type ErrorCode, PolyloopError } from './errors.ts'
 
 /** How the bytes behind it are to be read; one byte on the wire. `mapped`: packed, with Maps in it. */
 export const TAG = { nothing: 0, bytes: 1, text: 2, packed: 3, mapped: 4 } as const
