@@ -15,7 +15,7 @@ import { WebSocketClient } from '../harness/web-socket-client.ts'
 const HARNESS = join(import.meta.dirname, '../harness')
 const CERTIFICATE = { cert: join(HARNESS, 'certificate/cert.pem'), key: join(HARNESS, 'certificate/key.pem') }
 const INDEX = new URL('../../src/index.ts', import.meta.url).href
-const GRACE_MS = 1_500
+const GRACE_MS = 4_000
 
 let folder: string
 let module: string
