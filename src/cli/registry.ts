@@ -9,7 +9,17 @@ export const COMMANDS: readonly CommandRow[] = [
     summary: 'TCP client: says one thing, prints what comes back',
     load: () => import('./echo-client.ts'),
   },
-  { name: 'load-test', summary: 'load generator for WebSocket, TCP and UDP', load: () => import('./load-test.ts') },
+  {
+    name: 'chat-tcp',
+    summary: 'chat over TCP: send a message, read a page, follow a chat',
+    load: () => import('./chat-tcp.ts'),
+  },
+  { name: 'chat-udp', summary: 'chat over UDP: ping, status, typing', load: () => import('./chat-udp.ts') },
+  {
+    name: 'load-test',
+    summary: 'load generator for WebSocket, TCP, UDP, HTTP and chat',
+    load: () => import('./load-test.ts'),
+  },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },
   { name: 'top', summary: 'the shards of the running server, live', load: () => import('./top.ts') },
   {

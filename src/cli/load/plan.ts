@@ -1,6 +1,6 @@
 // What a load test will do, read from the command line: every value checked against its limit, all problems at once.
 // Pure: no socket, no clock.
-import { formatDuration, parseDuration, parseSize } from '../../lib/units.ts'
+import { OptionReader } from '../option-reader.ts'
 import { CONNECTIONS_MAX as CONNECTION_NUMBERS_MAX, MESSAGE_BYTES_MIN } from './message.ts'
 
 export const CONNECTIONS_MAX = Math.min(100_000, CONNECTION_NUMBERS_MAX)
@@ -93,7 +93,7 @@ export function parseLoadPlans(target: string, options: LoadTestOptions, around:
   return { plans }
 }
 
-function planOf(url: string, reader: OptionReader, around: PlanSurroundings): LoadPlan {
+function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: PlanSurroundings): LoadPlan {
   const { options } = reader
   const place = targetOf(url, reader)
   const connections = reader.whole('connections', 100, 1, CONNECTIONS_MAX)
@@ -138,7 +138,7 @@ function threadsFor(cores: number): number {
 
 type Place = Pick<LoadPlan, 'transport' | 'secure' | 'host' | 'port' | 'path'>
 
-function targetOf(target: string, reader: OptionReader): Place {
+function targetOf(target: string, reader: OptionReader<LoadTestOptions>): Place {
   const url = URL.canParse(target) ? new URL(target) : undefined
   const scheme = url?.protocol.slice(0, -1)
   const none = { transport: 'ws', secure: false, host: '', port: 0, path: '/' } as const
@@ -155,58 +155,3 @@ function targetOf(target: string, reader: OptionReader): Place {
   if (url.hostname === '' || port === 0) reader.problem(`"${target}" needs a host and a port`)
   return { transport, secure, host: url.hostname.replace(/^\[|\]$/g, ''), port, path: url.pathname + url.search }
 }
-
-/** Reads one flag at a time and collects what is wrong with them. */
-class OptionReader {
-  readonly options: LoadTestOptions
-  readonly problems = new Set<string>()
-
-  constructor(options: LoadTestOptions) {
-    this.options = options
-  }
-
-  problem(text: string): void {
-    this.problems.add(text)
-  }
-
-  whole(name: NumericOption, fallback: number, min: number, max: number): number {
-    const value = this.number(name, fallback, min, max)
-    if (!Number.isInteger(value)) this.problem(`--${name} is a whole number, not ${value}`)
-    return value
-  }
-
-  number(name: NumericOption, fallback: number, min: number, max: number): number {
-    return this.#bounded(name, fallback, min, max, (text) => (text.trim() === '' ? undefined : Number(text)), String)
-  }
-
-  duration(name: NumericOption, fallbackMs: number, minMs: number, maxMs: number): number {
-    return this.#bounded(name, fallbackMs, minMs, maxMs, parseDuration, formatDuration)
-  }
-
-  size(name: NumericOption, fallback: number, min: number, max: number): number {
-    return this.#bounded(name, fallback, min, max, parseSize, (bytes) => `${bytes} B`)
-  }
-
-  #bounded(
-    name: NumericOption,
-    fallback: number,
-    min: number,
-    max: number,
-    parse: (text: string) => number | undefined,
-    format: (value: number) => string,
-  ): number {
-    const given = this.options[name]
-    if (given === undefined) return fallback
-    const value = parse(String(given))
-    if (value !== undefined && value >= min && value <= max) return value
-    this.problem(`--${name} is ${format(min)} to ${format(max)}, not "${given}"`)
-    return fallback
-  }
-}
-
-type NumericOption = Exclude<
-  {
-    [K in keyof LoadTestOptions]-?: Exclude<LoadTestOptions[K], undefined> extends string | number ? K : never
-  }[keyof LoadTestOptions],
-  'mode'
->
