@@ -88,6 +88,11 @@ const PAUSE_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 
 // From a tenth of the shortest useful turn to the hang limit's neighbourhood; guessed, not measured.
 const TURN_BUCKETS_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
+// From a sync that a disk's cache answers to the timeout's neighbourhood; guessed, not measured.
+const COMMIT_BUCKETS_SECONDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+// Up to the largest batch (store/store-host.ts).
+const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+
 export const FAMILIES = {
   buildInfo: family('gauge', 'polyloop_build_info', 'Always 1; what is running.', {
     version: AT_START,
@@ -222,6 +227,18 @@ export const FAMILIES = {
       'How long a connection that moved was not read from: from its freeze to its thaw.',
     ),
     buckets: PAUSE_BUCKETS_SECONDS,
+  },
+  storeCommit: {
+    ...family(
+      'histogram',
+      'polyloop_store_commit_seconds',
+      'What one group of calls took the store, commit and sync of the disk included; groups that only read do not count.',
+    ),
+    buckets: COMMIT_BUCKETS_SECONDS,
+  },
+  storeBatch: {
+    ...family('histogram', 'polyloop_store_batch_size', 'Writes that shared one commit of the store.'),
+    buckets: BATCH_BUCKETS,
   },
   logDropped: family('counter', 'polyloop_log_dropped_total', 'Log lines dropped because nobody read the output.'),
   cpu: family('counter', 'process_cpu_seconds_total', 'User and system CPU time of the process.'),

@@ -57,7 +57,10 @@ export interface StoreOperations {
   /** Undefined: there is no such chat. At most `count` messages. */
   recentMessages(of: { readonly chatId: number; readonly count: number }): RecentMessages | undefined
   chat(of: { readonly chatId: number }): StoredChat | undefined
-  /** Chats the user takes part in, latest `updatedAt` first, then latest id; at most 1,000. */
+  /**
+   * Chats the user takes part in, latest `updatedAt` first, then latest id; at most 1,000, and none after the first of which
+   * the last message would make the contents more than LISTED_BYTES_MAX.
+   */
   chatsOf(of: { readonly userId: number }): readonly StoredChat[]
   /** Ids of at most 1,000 chats the user takes part in, ascending. Undefined: there is no such user. */
   chatIdsOf(of: { readonly userId: number }): readonly number[] | undefined
@@ -71,9 +74,9 @@ export interface StoreOperations {
     readonly creatorId: number
     readonly participants: readonly number[]
   }): { readonly id: number; readonly skipped: readonly number[] }
-  /** STORE_CONSTRAINT for a name that is taken. */
+  /** The id is the first one free. STORE_CONSTRAINT for a name that is taken. */
   createUser(user: { readonly name: string }): { readonly id: number }
-  /** Keeps some bytes under a key of at most 512 bytes; at most STATE_BYTES_MAX of them. */
+  /** Keeps some bytes under a key. STORE_CONSTRAINT for a key over KEY_BYTES_MAX, or a value over STATE_BYTES_MAX. */
   putState(state: { readonly key: string; readonly value: Uint8Array }): void
   getState(of: { readonly key: string }): Uint8Array | undefined
   removeState(of: { readonly key: string }): void
@@ -81,8 +84,12 @@ export interface StoreOperations {
 
 /** Of one saved state: with its key it has to fit into one message between threads. */
 export const STATE_BYTES_MAX = 1_000_000
+/** Of the key of a saved state, UTF-8. */
+export const KEY_BYTES_MAX = 512
 /** Rows that one answer lists. */
 export const LISTED_MAX = 1_000
+/** Of the contents in one list of chats, UTF-8: with all else it has to fit into one message between threads. */
+export const LISTED_BYTES_MAX = 700_000
 
 export type StoreOperation = keyof StoreOperations
 
