@@ -5,10 +5,12 @@ import type { Clock } from '../lib/clock.ts'
 import { parseDuration } from '../lib/units.ts'
 import type { ConnectionRef } from '../net/connection-ref.ts'
 import type { Logger } from '../observe/logger.ts'
+import type { Store } from '../store/store.ts'
 import type { Activation } from './activation.ts'
 import { type ActorRef, type ActorSender, refTo } from './actor-ref.ts'
 import type { ActorDefinition, Handlers } from './definition.ts'
 import type { Runner } from './runner.ts'
+import { forgetState, loadState, saveState } from './saved-state.ts'
 
 /** What an actor's shard does for it. */
 export interface ActorServices {
@@ -21,6 +23,8 @@ export interface ActorServices {
   publish(topic: string, message: unknown): boolean
   /** Runs the exported function `task` of `module` in the pool for CPU-bound work. */
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
+  /** Durable storage of the whole process. Every call fails with STORE_ABSENT where there is none: in main. */
+  readonly store: Store
 }
 
 export interface ActorContext extends ActorServices {
@@ -44,6 +48,16 @@ export interface ActorContext extends ActorServices {
    * the ask and is logged, and the actor goes on. An actor is not passivated and does not move while one is open.
    */
   interleave<T>(result: Promise<T>): Promise<T>
+  /**
+   * Keeps a value as the actor's own, on disk when the promise resolves; the value before is replaced. Saves of one actor
+   * are done in their order, also when it moves. Values as in messages, at most STATE_BYTES_MAX packed. Rejects with
+   * VALUE_INVALID or MESSAGE_TOO_LARGE, or as the store does (`StoreOperations`).
+   */
+  save(value: unknown): Promise<void>
+  /** What was saved last; undefined: nothing. The place for it is an async `create`. */
+  load<T>(): Promise<T | undefined>
+  /** Removes what was saved. */
+  forget(): Promise<void>
   /** Passivates the actor after this message; its next message creates it anew. */
   stop(): void
 }
@@ -99,6 +113,22 @@ class BoundContext implements ActorContext {
 
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown> {
     return this.#services.offload(module, task, argument)
+  }
+
+  get store(): Store {
+    return this.#services.store
+  }
+
+  save(value: unknown): Promise<void> {
+    return saveState(this.#services.store, this.#activation.address, value)
+  }
+
+  load<T>(): Promise<T | undefined> {
+    return loadState(this.#services.store, this.#activation.address) as Promise<T | undefined>
+  }
+
+  forget(): Promise<void> {
+    return forgetState(this.#services.store, this.#activation.address)
   }
 
   after(name: string, delay: number | string, method: string, argument?: unknown): void {

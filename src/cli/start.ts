@@ -37,7 +37,7 @@ export function register(command: Command, context: CommandContext): void {
 
 /** Runs until a signal; sets the exit status: 0 when everything drained, else 1. */
 export async function runServices(
-  { config, services, topics, options, origins, source }: EffectiveConfig,
+  { config, services, actors, topics, options, origins, source }: EffectiveConfig,
   context: CommandContext,
   only?: readonly string[],
 ): Promise<void> {
@@ -45,6 +45,7 @@ export async function runServices(
   const runtime = new Runtime({
     config,
     services,
+    actors,
     topics,
     version: version(),
     sink,

@@ -249,12 +249,27 @@ export const CORE_OPTIONS = defineOptions({
   'store.kind': option(
     oneOf(['sqlite', 'memory', 'redis']),
     'sqlite',
-    'Not in use yet. Where durable data lives: `sqlite` in one file, `memory` until the process ends, `redis` when hosts share it.',
+    'Where durable data lives: `sqlite` in one file, `memory` until the process or the thread of the store ends. `redis`, for hosts that share it, is not in use yet.',
   ),
   'store.path': option(
     string(),
     'data/polyloop.db',
-    'Not in use yet. File of the `sqlite` store; a relative path starts at the working directory.',
+    'File of the `sqlite` store; a relative path starts at the working directory, and missing folders are made. One process uses it at a time: another one is answered STORE_LOCKED.',
+  ),
+  'store.timeout': option(
+    duration({ min: '10ms', max: '5m' }),
+    '5s',
+    'A call of the store that is not answered in this time fails with STORE_TIMEOUT; it may be stored all the same.',
+  ),
+  'store.calls': option(
+    integer({ min: 1, max: 1_000_000 }),
+    8_192,
+    'Calls of one thread that wait for the store; one more fails with STORE_BUSY. Raise it for bursts, not for a disk that is too slow.',
+  ),
+  'store.queue': option(
+    integer({ min: 1, max: 1_000_000 }),
+    16_384,
+    'Calls of all threads that wait in the store for the next commit; one more fails with STORE_BUSY.',
   ),
 
   'admin.host': option(

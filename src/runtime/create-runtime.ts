@@ -30,12 +30,12 @@ export async function createRuntime(options: CreateRuntimeOptions = {}): Promise
   const flags = [...settings, ...(options.shards === undefined ? [] : [`shards=${options.shards}`])]
   const file = options.configFile === undefined ? undefined : readConfigFile(options.configFile)
   const loaded = await loadEffectiveConfig({ file, environment: process.env, flags }, modules)
-  const { config, services, topics } = loaded
+  const { config, services, actors, topics } = loaded
   const sink = createLogSink({ pretty: config.log.pretty, stream: options.logStream ?? process.stdout })
   const { version } = createRequire(import.meta.url)('polyloop/package.json') as { version: string }
   const { only } = options
   const source = { path: options.configFile, environment: { ...process.env }, flags, modules, only }
-  const runtime = new Runtime({ config, services, topics, version, sink, only, source })
+  const runtime = new Runtime({ config, services, actors, topics, version, sink, only, source })
   await runtime.start()
   void runtime.ended.then(() => sink.close())
   return runtime

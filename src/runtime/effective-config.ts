@@ -1,5 +1,6 @@
 // Loading a configuration with the rows of all services, the user's own included: modules bring services, services
 // bring rows, and only all rows together can judge a configuration.
+import type { ActorDefinition } from '../actor/definition.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
 import type { CORE_OPTIONS } from '../config/core-options.ts'
 import { type ConfigInput, configuredModules, type LoadedConfig, loadConfig } from '../config/loader.ts'
@@ -13,6 +14,7 @@ import type { ServiceDefinition } from '../services/service.ts'
 export interface EffectiveConfig extends LoadedConfig<typeof CORE_OPTIONS> {
   readonly services: readonly ServiceDefinition[]
   /** The modules'. */
+  readonly actors: readonly ActorDefinition[]
   readonly topics: readonly TopicDefinition[]
   /** All rows: the core's and those of all services. */
   readonly options: OptionRows
@@ -31,10 +33,10 @@ export async function loadEffectiveConfig(
     checkWithoutModules(input)
     throw error
   }
-  const { services, topics } = definitions
+  const { services, actors, topics } = definitions
   const options = optionTable(services)
   const { config, origins }: LoadedConfig<typeof CORE_OPTIONS> = loadConfig({ ...input, options })
-  return { services, topics, options, origins, config: { ...config, modules: all } }
+  return { services, actors, topics, options, origins, config: { ...config, modules: all } }
 }
 
 // A problem of the configuration explains more than the module that failed because of it. What the module's own

@@ -11,6 +11,7 @@ import { within } from './control.ts'
 import { loadEffectiveConfig } from './effective-config.ts'
 import { entryPoint } from './entry-point.ts'
 import { listenersOf } from './listener-list.ts'
+import { storeUserOf } from './store-line.ts'
 import type { ThreadPlan } from './thread-spawner.ts'
 
 /** As long as a thread has to load the same modules. */
@@ -60,11 +61,12 @@ const FIXED: readonly string[] = [
 export async function loadFresh(source: ConfigSource, read: (path: string) => string): Promise<FreshConfig> {
   const { path, environment, flags, modules, only } = source
   const file = path === undefined ? undefined : { path, text: read(path) }
-  const { config, services } = await loadEffectiveConfig({ file, environment, flags }, modules)
-  const all = (config as unknown as { services: unknown }).services
+  const { config, services, actors } = await loadEffectiveConfig({ file, environment, flags }, modules)
+  const listeners = listenersOf(services, (config as unknown as { services: unknown }).services, only)
   return {
     config,
-    listeners: listenersOf(services, all, only),
+    listeners,
+    storeUser: storeUserOf(services, listeners, actors),
     services: services.map(({ name }) => name),
     layout: LAYOUT,
   }

@@ -12,6 +12,7 @@ import { THREAD } from '../lib/thread.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
 import { Mesh } from '../ring/mesh.ts'
+import { ABSENT_STORE } from '../store/absent-store.ts'
 import { createNodeWheel } from '../timer/node-wheel.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
@@ -77,6 +78,7 @@ export class MainActors {
         close: nothing,
         publish: (topic, message) => this.publish(topic, message),
         offload: (module, task, argument) => options.offload(String(module), task, argument),
+        store: ABSENT_STORE,
       },
       deliver: () => {},
       stays: nothing,

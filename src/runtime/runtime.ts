@@ -1,18 +1,17 @@
 // The runtime of one process: memory, threads and their supervision, the admin endpoint, and the ways to move and to
 // shut down. Main never touches the data path.
 import { availableParallelism } from 'node:os'
-import type { MessagePort } from 'node:worker_threads'
 import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
 import { shardCountOf } from '../config/automatic.ts'
 import { systemClock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { seatOfThread, shardOfSeat, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
+import { isAcceptor, seatOfThread, shardOfSeat, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
 import type { ListeningAddress } from '../net/listener-spec.ts'
 import { TokenBuckets } from '../net/token-buckets.ts'
 import { type ActionAnswer, type ActionOutcome, type AdminServer, createAdminServer } from '../observe/admin-server.ts'
-import { Exposition } from '../observe/exposition.ts'
+import { Exposition, type MetricSource } from '../observe/exposition.ts'
 import { FAMILIES } from '../observe/family.ts'
 import { FigureTable, heapShareOf } from '../observe/figure.ts'
 import type { LogSink } from '../observe/log-sink.ts'
@@ -27,7 +26,6 @@ import type { ServiceDefinition } from '../services/service.ts'
 import { AcceptorLine } from './acceptor-line.ts'
 import { adminViewOf } from './admin-view.ts'
 import { Balancer } from './balancer.ts'
-import { controlOf, type Remote } from './control.ts'
 import { type ConfigSource, type FreshConfig, LAYOUT, readFresh } from './fresh-config.ts'
 import { chooseHandoff } from './handoff-choice.ts'
 import { HeapGuard } from './heap-guard.ts'
@@ -38,10 +36,11 @@ import { OffloadPool } from './offload-pool.ts'
 import { Rollout } from './rollout.ts'
 import { SeatBook } from './seat-book.ts'
 import { SerialCounters } from './serial-counter.ts'
+import { ShardLine } from './shard-line.ts'
 import { SlotMover } from './slot-mover.ts'
+import { StoreLine, storeUserOf } from './store-line.ts'
 import { type Down, Supervisor } from './supervisor.ts'
-import type { ShardControl } from './thread-data.ts'
-import { ThreadSpawner, tryCall } from './thread-spawner.ts'
+import { ThreadSpawner } from './thread-spawner.ts'
 
 const SAMPLE_MS = 1_000
 /** How long a shard with too full a heap may take to say good-bye, when no other can take over. */
@@ -50,6 +49,8 @@ const REPLACE_GRACE_MS = 2_000
 export interface RuntimeOptions {
   readonly config: FreshConfig['config']
   readonly services: readonly ServiceDefinition[]
+  /** The modules'. */
+  readonly actors?: readonly ActorDefinition[] | undefined
   readonly topics?: readonly TopicDefinition[] | undefined
   readonly version: string
   readonly sink: LogSink
@@ -79,11 +80,9 @@ export class Runtime {
   readonly #metrics = new ThreadMetrics()
   readonly #offload: OffloadPool
   readonly #heapGuard: HeapGuard
-  /** By seat. */
-  readonly #shards = new Map<number, Remote<ShardControl>>()
-  /** By thread: settles when the acceptor gives it connections. */
-  readonly #joining = new Map<number, Promise<void>>()
+  readonly #shards: ShardLine
   readonly #acceptor: AcceptorLine
+  readonly #store: StoreLine
   #readiness: Readiness = 'starting'
   #admin: AdminServer | undefined
   #timer: NodeJS.Timeout | undefined
@@ -98,7 +97,8 @@ export class Runtime {
     const shardCount = shardCountOf(config.shards, availableParallelism())
     const names = services.map(({ name }) => name)
     const listeners = listenersOf(services, (config as unknown as { services: unknown }).services, options.only)
-    this.#fresh = { config, listeners, services: names, layout: LAYOUT }
+    const storeUser = storeUserOf(services, listeners, options.actors ?? [])
+    this.#fresh = { config, listeners, storeUser, services: names, layout: LAYOUT }
     this.#slots.spread(shardCount)
     this.#book = new SeatBook(shardCount)
     this.#links = new LinkBook({ data: config.ring.capacity, control: config.ring.controlCapacity })
@@ -122,22 +122,28 @@ export class Runtime {
           if (notice.kind === 'expecting') this.#mover.expecting(notice.move)
           else this.#mover.ended(notice.move, thread)
         },
-        start: (thread, port) =>
-          thread < THREAD.firstShard
-            ? this.#startAcceptor(thread, port)
-            : this.#startShardThread(seatOfThread(thread), port),
+        start: async (thread, port) => {
+          if (thread === THREAD.store) await this.#store.begin(port)
+          else if (!isAcceptor(thread)) await this.#shards.begin(seatOfThread(thread), port)
+          else {
+            await this.#acceptor.start(thread, port)
+            this.#spawner.plan = { ...this.#spawner.plan, listeners: this.#withPorts(this.#spawner.plan.listeners) }
+          }
+        },
       },
       this.#fresh,
     )
     this.#spawner.shardCount = shardCount
-    this.#acceptor = new AcceptorLine({
+    const line = {
       table,
       log: this.log,
       spawner: this.#spawner,
       supervisor: () => this.#supervisor,
       timeoutMs: () => this.#fresh.config.control.timeout,
-      shards: this.#shards,
-    })
+    }
+    this.#shards = new ShardLine({ ...line, acceptor: () => this.#acceptor, exposition: () => this.#exposition })
+    this.#acceptor = new AcceptorLine({ ...line, shards: this.#shards.controls })
+    this.#store = new StoreLine(line)
     this.#actors = new MainActors({
       clock: systemClock,
       config,
@@ -168,19 +174,7 @@ export class Runtime {
       setShardCount: (count) => {
         this.#spawner.shardCount = count
       },
-      threads: {
-        start: (seat) => this.#startShard(seat),
-        leave: (seat) => this.#acceptor.shardLeaving(seat),
-        retire: (seat) => this.#callShard(seat, 'retire', (shard) => shard.retire()),
-        progress: (seat) => this.#callShard(seat, 'progress', (shard) => shard.progress()),
-        slotsWith: (seat, count) => this.#callShard(seat, 'slotsWith', (shard) => shard.slotsWith(count)),
-        drain: (seat, graceMs) => this.#drainShard(seat, 1012, 'service restart', graceMs),
-        end: (seat) => this.#endShard(seat),
-        letGo: (seat) => {
-          this.#table.setState(threadOfSeat(seat), 'draining')
-          this.#supervisor.letGo(threadOfSeat(seat))
-        },
-      },
+      threads: this.#shards,
     })
     this.#balancer = new Balancer({
       table,
@@ -211,7 +205,7 @@ export class Runtime {
       },
       hangLimitMs: config.shard.hangLimit,
       spawn: (thread, generation) => this.#spawner.spawn(thread, generation),
-      onReady: (thread) => void this.#joining.set(thread, this.#onReady(thread)),
+      onReady: (thread) => this.#shards.ready(seatOfThread(thread)),
       onDown: (thread, how) => this.#onDown(thread, how),
       settled: (thread) => this.#mover.settled(thread),
     })
@@ -232,6 +226,9 @@ export class Runtime {
       const sampler = new ThreadSampler(this.#table.row(THREAD.main))
       this.#timer = setInterval(() => this.#onSecond(sampler), SAMPLE_MS)
       this.#admin = await this.#openAdmin()
+      this.#refuseIfClosed()
+      // First: services may call the store while they start.
+      if (this.#fresh.storeUser !== 'nobody') await this.#store.start()
       this.#refuseIfClosed()
       const shards = this.#book.seats.map(threadOfSeat)
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
@@ -310,8 +307,8 @@ export class Runtime {
   }
 
   /**
-   * Stops accepting, closes every connection in its protocol's way and waits up to `shutdown.grace`; then everything
-   * ends. True when nothing had to be dropped.
+   * Stops accepting, closes every connection in its protocol's way and waits up to `shutdown.grace`; then the store
+   * finishes, and everything ends. True when nothing had to be dropped.
    */
   drain(): Promise<boolean> {
     this.#drained ??= this.#drain()
@@ -349,80 +346,38 @@ export class Runtime {
     this.#supervisor.retire()
     this.#rollout.close()
     await this.#acceptor.stop()
-    const left = await Promise.all(
-      [...this.#shards.keys()].map((seat) => this.#drainShard(seat, 1001, 'server shutting down', graceMs)),
-    )
+    const untilMs = systemClock.nowMs() + graceMs
+    const seats = [...this.#shards.controls.keys()]
+    const left = await Promise.all(seats.map((seat) => this.#shards.close(seat, 1001, 'server shutting down', graceMs)))
     const dropped = left.reduce<number>((sum, count) => sum + (count ?? 0), 0)
+    // Last of all: actors saved what they had.
+    const isStored = await this.#store.close(Math.max(0, untilMs - systemClock.nowMs()))
     // A shard that did not answer has dropped whatever it had.
-    const clean = dropped === 0 && left.every((count) => count !== undefined)
+    const clean = isStored && dropped === 0 && left.every((count) => count !== undefined)
     this.log.info('runtime.drained', { clean, connections_dropped: dropped })
     this.#clean = clean
     await this.close()
     return clean
   }
 
-  /** How many connections were left; undefined: it did not answer. */
-  #drainShard(seat: number, code: number, reason: string, graceMs: number): Promise<number | undefined> {
-    const control = this.#shards.get(seat)
-    if (control === undefined) return Promise.resolve(undefined)
-    // A shard that crashes meanwhile never answers.
-    const died = this.#spawner.exited(threadOfSeat(seat))?.then(() => undefined) ?? new Promise<undefined>(() => {})
-    const answer = Promise.race([control.drain(code, reason, graceMs), died])
-    return this.#call('drain', `shard ${shardOfSeat(seat)}`, answer, graceMs)
-  }
-
-  async #startAcceptor(thread: number, port: MessagePort): Promise<void> {
-    await this.#acceptor.start(thread, port)
-    this.#spawner.plan = { ...this.#spawner.plan, listeners: this.#withPorts(this.#spawner.plan.listeners) }
-  }
-
-  async #startShardThread(seat: number, port: MessagePort): Promise<void> {
-    const control = controlOf<ShardControl>(port)
-    await control.start()
-    this.#shards.set(seat, control)
-  }
-
-  /** A shard that joins the others while they run. */
-  async #startShard(seat: number): Promise<void> {
-    await this.#supervisor.start(threadOfSeat(seat))
-    await this.#joining.get(threadOfSeat(seat))
-  }
-
-  async #endShard(seat: number): Promise<void> {
-    await this.#exposition.keep(threadOfSeat(seat), this.#shards.get(seat)?.collect())
-    await this.#supervisor.end(threadOfSeat(seat))
-  }
-
-  // In this order: the acceptor looks at the state of a shard, which the supervisor set just before.
-  async #onReady(thread: number): Promise<void> {
-    const seat = seatOfThread(thread)
-    const control = this.#shards.get(seat)
-    if (control !== undefined) await this.#acceptor.connect(seat, control)
-  }
-
   #onDown(thread: number, { isLast, isPlanned }: Down): void {
-    const seat = seatOfThread(thread)
     // Otherwise its successor goes on with its rings.
     if (isLast) this.#links.gone(thread)
     else this.#links.down(thread)
-    if (seat < 0) {
+    if (isAcceptor(thread)) {
       this.#acceptor.down(thread)
       return
     }
-    this.#shards.delete(seat)
     this.#spawner.notifyShards({ kind: 'down', thread, planned: isPlanned })
+    if (thread === THREAD.store) {
+      this.#store.down()
+      return
+    }
+    const seat = seatOfThread(thread)
+    this.#shards.down(seat)
     this.#actors.threadDown(thread)
     this.#mover.threadDown(thread)
     this.#acceptor.shardDown(seat)
-  }
-
-  #call<T>(call: string, thread: string, answer: Promise<T> | undefined, extraMs = 0): Promise<T | undefined> {
-    return tryCall(this.log, call, thread, extraMs + this.#fresh.config.control.timeout, answer)
-  }
-
-  #callShard<T>(seat: number, call: string, ask: (shard: Remote<ShardControl>) => Promise<T>): Promise<T | undefined> {
-    const control = this.#shards.get(seat)
-    return this.#call(call, `shard ${shardOfSeat(seat)}`, control && ask(control))
   }
 
   /** Where port 0 was asked for, a later acceptor takes the port that the first one got. */
@@ -439,19 +394,24 @@ export class Runtime {
     const { source } = this.#options
     if (source === undefined) throw new PolyloopError('RELOAD_REFUSED', { reason: 'there is nothing to read again' })
     const fresh = await readFresh(source, this.#fresh)
+    // Before the first actor there was no need for it.
+    if (fresh.storeUser !== 'nobody') await this.#store.start()
     this.#fresh = fresh
-    this.#spawner.plan = { config: fresh.config, listeners: this.#withPorts(fresh.listeners) }
+    this.#spawner.plan = { ...fresh, listeners: this.#withPorts(fresh.listeners) }
     const { shards } = fresh.config
     // A number that was set while running stays, unless the configuration names another one now.
     const isSame = shards === this.#options.config.shards
     return { shards: isSame ? this.#book.count : shardCountOf(shards, availableParallelism()) }
   }
 
-  *#sources(): Generator<{ thread: number; collect: () => Promise<Awaited<ReturnType<ShardControl['collect']>>> }> {
+  *#sources(): Generator<MetricSource> {
     yield { thread: THREAD.main, collect: () => this.#metrics.collect() }
     const { control: acceptor, thread } = this.#acceptor
     if (acceptor !== undefined) yield { thread, collect: () => acceptor.collect() }
-    for (const [seat, control] of this.#shards) yield { thread: threadOfSeat(seat), collect: () => control.collect() }
+    const { control: store } = this.#store
+    if (store !== undefined) yield { thread: THREAD.store, collect: () => store.collect() }
+    for (const [seat, control] of this.#shards.controls)
+      yield { thread: threadOfSeat(seat), collect: () => control.collect() }
   }
 
   #openAdmin(): Promise<AdminServer> {
@@ -464,8 +424,8 @@ export class Runtime {
       log: this.log,
       view: adminViewOf(this, {
         readiness: () => this.#readiness,
-        shards: () => this.#shards.values(),
-        shardOf: (shard) => this.#shards.get(this.#book.seatOf(shard) ?? -1),
+        shards: () => this.#shards.controls.values(),
+        shardOf: (shard) => this.#shards.controls.get(this.#book.seatOf(shard) ?? -1),
       }),
     })
   }
@@ -494,7 +454,7 @@ export class Runtime {
     if (this.#heapGuard.mayMove(shardOfSeat(seat), systemClock.nowMs()) && this.#rollout.replace(shardOfSeat(seat)))
       return
     this.#table.setState(thread, 'draining')
-    await this.#drainShard(seat, 1012, 'service restart', REPLACE_GRACE_MS)
+    await this.#shards.drain(seat, REPLACE_GRACE_MS)
     this.#supervisor.restart(thread)
   }
 }

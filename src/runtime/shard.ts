@@ -3,10 +3,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
 import type { ActorServices } from '../actor/context.ts'
-import type { SlotMove, ToThread } from '../actor/router.ts'
+import type { ToThread } from '../actor/router.ts'
 import { AssertionError } from '../lib/assert.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { SEATS_MAX, seatOfThread, shardOfSeat, threadOfSeat } from '../lib/thread.ts'
+import { SEATS_MAX, seatOfThread, shardOfSeat, THREAD, threadOfSeat } from '../lib/thread.ts'
 import type { Connection } from '../net/connection.ts'
 import { EventLoop } from '../net/event-loop.ts'
 import type { Handover } from '../net/handover.ts'
@@ -20,7 +20,8 @@ import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
 import { type Definitions, loadDefinitions } from '../services/registry.ts'
 import type { ServiceHandlers } from '../services/service.ts'
-import type { Store } from '../store/store.ts'
+import { ABSENT_STORE } from '../store/absent-store.ts'
+import { StoreClient } from '../store/store-client.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
@@ -32,13 +33,13 @@ import { DatagramReply } from './datagram-reply.ts'
 import { EndReport } from './end-report.ts'
 import { Intake } from './intake.ts'
 import { limitsOf } from './limits.ts'
-import type { ShardMessage, SlotMoveMessage } from './move-message.ts'
 import { captureProfile } from './profile.ts'
 import { SessionBook } from './session-book.ts'
 import { serviceContextOf } from './shard-context.ts'
+import { ShardMoves } from './shard-moves.ts'
 import { ShardTopics } from './shard-topics.ts'
 import { BEAT_MS, ThreadBase } from './thread-base.ts'
-import type { DownNotice, MainControl, ShardControl, ShiftNotice, ThreadData } from './thread-data.ts'
+import type { MainControl, ShardControl, ThreadData } from './thread-data.ts'
 
 /** Timers fired in one turn; the rest fire in the next. */
 const TIMERS_PER_TURN = 1_000
@@ -57,6 +58,7 @@ interface Started {
   readonly topics: ShardTopics
   readonly post: ConnectionPost
   readonly mover: ConnectionMover
+  readonly moves: ShardMoves
   readonly sessions: SessionBook
   readonly services: ActorServices
 }
@@ -72,9 +74,8 @@ export class Shard implements ShardControl {
   readonly #handlers: ServiceHandlers[] = []
   readonly #datagrams: DatagramReply
   readonly #ends: EndReport | undefined
-  /** Ways to the shards that something moves to or from. */
-  readonly #peers = new Map<number, MessagePort>()
-  readonly #moves = new Map<number, SlotMove>()
+  /** Undefined: there is no store. */
+  readonly #store: StoreClient | undefined
   #started: Started | undefined
   /** How many acceptors there have been on each line: only the last one's handovers are acknowledged. */
   readonly #acceptors: [number, number] = [0, 0]
@@ -95,6 +96,7 @@ export class Shard implements ShardControl {
     const onError = (error: unknown): void => log.error('services.timer_failed', errorFields(error))
     const wheel = new TimerWheel({ clock, host, onError })
     this.#wheel = wheel
+    if (data.storeUser !== 'nobody') this.#store = this.#createStoreClient()
     const turn = metrics.histogram(FAMILIES.turn).cell({})
     const turns = new TurnGauge()
     const handlerErrors = log.limited('services.handler_failed', ERRORS_LOGGED_PER_SECOND)
@@ -133,6 +135,8 @@ export class Shard implements ShardControl {
     const own = definitions.services.flatMap((service) => service.actors?.(all.services[service.name]) ?? [])
     const started = this.#build({ ...definitions, actors: [...definitions.actors, ...own] })
     this.#started = started
+    // Services may call the store while they start.
+    this.#base.openTo(THREAD.store)
     const context = {
       shard: { id: this.#shard, count: this.#data.shardCount },
       log: this.#base.log,
@@ -144,7 +148,7 @@ export class Shard implements ShardControl {
       topics: started.topics,
       sessions: started.sessions,
       services: started.services,
-      store: undefined as unknown as Store,
+      store: started.services.store,
       buckets: new TokenBuckets(this.#data.buckets, this.#base.clock),
       watch: (result: unknown) => this.#watch(result),
     }
@@ -163,6 +167,22 @@ export class Shard implements ShardControl {
     this.#base.open()
   }
 
+  #createStoreClient(): StoreClient {
+    const { clock, data } = this.#base
+    const { store, ring } = data.config
+    return new StoreClient({
+      // By way of the actors, so that what moves to another shard is held until its calls have arrived.
+      send: (kind, head, headBytes, body, bodyStart, bodyBytes) =>
+        this.#started?.actors.toThread(THREAD.store, kind, head, headBytes, body, bodyStart, bodyBytes) ?? false,
+      clock,
+      wheel: this.#wheel,
+      timeoutMs: store.timeout,
+      callsMax: store.calls,
+      callBytesMax: ring.messageMax,
+      generation: data.generation,
+    })
+  }
+
   #build({ actors: definitions, topics: topicDefinitions }: Definitions): Started {
     const { data, mesh, clock, log, metrics } = this.#base
     const toThread: ToThread = (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
@@ -174,6 +194,7 @@ export class Shard implements ShardControl {
       close: (ref, code = 1000, reason = '') => post.close(ref, code, reason),
       publish: (topic, message) => topics.publish(topic, message),
       offload: (module, task, argument) => this.#main.offload(String(module), task, argument),
+      store: this.#store?.store ?? ABSENT_STORE,
     }
     const actors = new ActorThread({
       self: data.thread,
@@ -192,10 +213,7 @@ export class Shard implements ShardControl {
         if (!topics.deliver(kind, source, record)) post.deliver(kind, record)
       },
       stays: (kind, _source, record) => (kind === RECORD.send || kind === RECORD.close) && post.here(kind, record),
-      ended: (move) => {
-        this.#moves.delete(move.id)
-        this.#base.tell({ kind: 'move-ended', move: move.id })
-      },
+      ended: (move) => moves.ended(move),
     })
     const topics = new ShardTopics({
       self: data.thread,
@@ -225,7 +243,7 @@ export class Shard implements ShardControl {
       loop: this.#loop,
       router: actors.router,
       post,
-      portTo: (thread) => this.#peers.get(thread),
+      portTo: (thread) => moves.portTo(thread),
       gates: actors.gates,
       toThread,
       thaw: (frozen, handle, unpack) => this.#intake.thaw(frozen, handle, unpack),
@@ -241,7 +259,17 @@ export class Shard implements ShardControl {
       pause: metrics.histogram(FAMILIES.migrationPause).cell({}),
       log: log.limited('runtime.connection_stays', ERRORS_LOGGED_PER_SECOND),
     })
-    return { actors, topics, post, mover, sessions, services }
+    const moves = new ShardMoves({
+      self: data.thread,
+      actors,
+      topics,
+      post,
+      mover,
+      sessions,
+      tell: (notice) => this.#base.tell(notice),
+      inTurn: (run) => this.#inTurn(run),
+    })
+    return { actors, topics, post, mover, moves, sessions, services }
   }
 
   acceptFrom(port: MessagePort, line: AcceptorLine): void {
@@ -316,81 +344,17 @@ export class Shard implements ShardControl {
 
   #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {
     const { kind } = notice
-    if (kind === 'peer') this.#addPeer(notice.thread, notice.port)
-    else if (kind === 'down') this.#onDown(notice)
-    else if (kind === 'acceptor') this.#ends?.reportTo(notice.thread)
-    else if (kind === 'expect') {
-      this.#moves.set(notice.move.id, notice.move)
-      this.#started?.actors.router.expect(notice.move)
-      this.#base.tell({ kind: 'expecting', move: notice.move.id })
-    } else this.#shift(notice)
-  }
-
-  #addPeer(thread: number, port: MessagePort): void {
-    this.#peers.get(thread)?.close()
-    this.#peers.set(thread, port)
-    port.on('message', (message: ShardMessage) => this.#inTurn(() => this.#onPeer(thread, message)))
-  }
-
-  #shift({ move, gone }: ShiftNotice): void {
-    const started = this.#started
-    if (started === undefined) return
-    const { actors, topics, post, mover } = started
-    if (move.from === this.#data.thread) {
-      this.#moves.set(move.id, move)
-      const port = this.#peers.get(move.to)
-      const tell = (message: WithoutMove<SlotMoveMessage>): void => port?.postMessage({ ...message, move: move.id })
-      actors.router.shift(move, tell, gone)
-      const slots = new Set(move.slots)
-      tell({ kind: 'elsewhere', connections: post.leave(slots) })
-      tell({ kind: 'topics', frozen: topics.leave(slots) })
-      actors.system.migration.leave(move, tell)
-    } else actors.router.shift(move)
-    mover.start()
-  }
-
-  #onPeer(thread: number, message: ShardMessage): void {
-    const started = this.#started
-    if (started === undefined) return
-    const { actors, topics, post, mover } = started
-    switch (message.kind) {
-      case 'record':
-      case 'fence':
-        actors.router.arrived(message.move, message)
-        break
-      case 'released':
-      case 'actor':
-      case 'lost':
-        actors.system.migration.arrived(thread, message)
-        break
-      case 'flushed':
-        actors.gates.opened(thread, message.gate)
-        break
-      case 'topics':
-        topics.arrived(message.frozen)
-        break
-      case 'elsewhere':
-        post.learn(message.connections)
-        break
-      default:
-        mover.receive(thread, message)
-    }
-  }
-
-  #onDown({ thread, planned }: DownNotice): void {
-    this.#peers.get(thread)?.close()
-    this.#peers.delete(thread)
+    if (kind === 'acceptor') this.#ends?.reportTo(notice.thread)
+    // All others come when the modules are loaded.
     if (this.#started === undefined) return
-    const { actors, topics, post, mover, sessions } = this.#started
-    const moves = [...this.#moves.values()]
-    // First what is awaited, then what is held: that came later.
-    for (const move of moves) if (move.from === thread) actors.system.migration.abandoned(move)
-    actors.threadDown(thread)
-    for (const move of moves) if (move.to === thread) actors.system.migration.leaveFailed(move.id)
-    post.threadDown(thread)
-    mover.threadDown(thread)
-    topics.threadDown(thread)
-    if (!planned) sessions.crashed(seatOfThread(thread), actors.system.activations())
+    const { moves, actors } = this.#started
+    if (kind === 'peer') moves.addPort(notice.thread, notice.port)
+    else if (kind === 'expect') moves.expect(notice.move)
+    else if (kind === 'shift') moves.shift(notice)
+    else if (kind === 'down' && notice.thread === THREAD.store) {
+      actors.threadDown(notice.thread)
+      this.#store?.storeDown()
+    } else if (kind === 'down') moves.threadDown(notice)
   }
 
   // ---- connections ------------------------------------------------------------------------------------------------
@@ -438,7 +402,7 @@ export class Shard implements ShardControl {
     const { actors, topics, post, mover } = started
     try {
       if (kind === RECORD.datagram) this.#onDatagram(source, record)
-      else if (actors.receive(kind, source, record)) {
+      else if (actors.receive(kind, source, record) || this.#store?.receive(kind, record) === true) {
         // Done.
       } else if (kind === RECORD.sendHere || kind === RECORD.closeHere) post.here(kind, record)
       else if (kind === RECORD.holding) mover.holding(record.readUInt32LE(0))
@@ -485,8 +449,6 @@ export class Shard implements ShardControl {
     if (share >= data.config.heap.passivateAt) system.passivateIdle(PASSIVATED_PER_BEAT)
   }
 }
-
-type WithoutMove<M> = M extends unknown ? Omit<M, 'move'> : never
 
 function refOf({ id, session }: Connection): { slot: number; id: number; shard: number } {
   return { slot: slotOf(session), id, shard: 0 }

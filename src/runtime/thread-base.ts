@@ -34,6 +34,7 @@ export class ThreadBase {
   #linesDropped = 0
   #beats = 0
   #early: NoticeToThread[] | undefined = []
+  #openTo = -1
 
   constructor(data: ThreadData, port: MessagePort, sink: MeshSink) {
     this.data = data
@@ -65,7 +66,7 @@ export class ThreadBase {
       onFault: (fault) => faults.warn(fault),
     })
     port.on('message', (notice: NoticeToThread) => {
-      if (this.#early === undefined) this.#take(notice)
+      if (this.#early === undefined || threadOf(notice) === this.#openTo) this.#take(notice)
       else this.#early.push(notice)
     })
     // Not unref'd, and never stopped: a thread lives until main ends it.
@@ -81,6 +82,14 @@ export class ThreadBase {
     const early = this.#early ?? []
     this.#early = undefined
     for (const notice of early) this.#take(notice)
+  }
+
+  /** The same for what one thread sends. */
+  openTo(thread: number): void {
+    this.#openTo = thread
+    const early = this.#early ?? []
+    this.#early = early.filter((notice) => threadOf(notice) !== thread)
+    for (const notice of early) if (threadOf(notice) === thread) this.#take(notice)
   }
 
   #take(notice: NoticeToThread): void {
@@ -143,4 +152,11 @@ export class ThreadBase {
   tell(notice: NoticeToMain): void {
     this.#port.postMessage(notice)
   }
+}
+
+/** The thread that a notice is about. */
+function threadOf(notice: NoticeToThread): number | undefined {
+  if (notice.kind === 'link') return notice.end.peer
+  if (notice.kind === 'unlink' || notice.kind === 'forget') return notice.peer
+  return notice.kind === 'down' ? notice.thread : undefined
 }

@@ -12,6 +12,9 @@ import type { LinkEnd } from '../ring/link.ts'
 import type { FrozenAdmission } from './admission.ts'
 import type { MoveProgress } from './connection-mover.ts'
 
+/** Who may call the store. */
+export type StoreUser = 'nobody' | 'actors' | 'services'
+
 /** `workerData` of every thread of ours. */
 export interface ThreadData {
   readonly thread: number
@@ -21,6 +24,7 @@ export interface ThreadData {
   readonly modules: readonly string[]
   readonly listeners: readonly ListenerSpec[]
   readonly shardCount: number
+  readonly storeUser: StoreUser
   readonly figures: SharedArrayBuffer
   readonly slots: SharedArrayBuffer
   readonly doorbells: SharedArrayBuffer
@@ -131,6 +135,15 @@ export interface AcceptorControl {
   takeListeners(port: MessagePort): Promise<void>
   /** Closes the listeners and whatever has no shard yet. */
   stop(): void
+  collect(): Promise<readonly MetricJson[]>
+}
+
+/** main → store, calls. */
+export interface StoreControl {
+  /** Calls are done from here on. When services use the store it is opened first. */
+  start(): void
+  /** Does all calls that have come, and closes the store. */
+  close(): Promise<void>
   collect(): Promise<readonly MetricJson[]>
 }
 

@@ -3,14 +3,14 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { CoreConfig } from '../config/core-options.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { THREAD, threadLabel } from '../lib/thread.ts'
+import { isAcceptor, THREAD, threadLabel } from '../lib/thread.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { errorFields, type Logger } from '../observe/logger.ts'
 import { serveControl, within } from './control.ts'
 import { entryPoint } from './entry-point.ts'
 import type { LinkBook } from './link-book.ts'
 import type { ThreadLife } from './supervisor.ts'
-import type { MainControl, NoticeToMain, NoticeToThread, ThreadData } from './thread-data.ts'
+import type { MainControl, NoticeToMain, NoticeToThread, StoreUser, ThreadData } from './thread-data.ts'
 
 /** Loading modules and starting services may take its time; more than this is a failure. */
 const START_MS_MAX = 30_000
@@ -18,7 +18,7 @@ const START_MS_MAX = 30_000
  * Young generations, smaller than V8's own: it grows them in a burst of connections and keeps them. 10,000 idle
  * WebSockets cost 3.3 KiB each this way and 6.2 KiB by default, at the same CPU (bench/idle-memory.bench.ts).
  */
-const YOUNG_MB = { acceptor: 4, shard: 16 } as const
+const YOUNG_MB = { acceptor: 4, shard: 16, store: 16 } as const
 /** Heap beyond `shard.heapLimit` at which V8 itself ends the thread: the guard acts long before. */
 const HEAP_MARGIN = 1.1
 
@@ -26,6 +26,7 @@ const HEAP_MARGIN = 1.1
 export interface ThreadPlan {
   readonly config: CoreConfig
   readonly listeners: readonly ListenerSpec[]
+  readonly storeUser: StoreUser
 }
 
 /** Memory that all threads share. */
@@ -76,10 +77,10 @@ export class ThreadSpawner {
 
   spawn(thread: number, generation: number): ThreadLife {
     const { memory, links, log, main, start } = this.#options
-    const name: 'acceptor' | 'shard' = thread < THREAD.firstShard ? 'acceptor' : 'shard'
+    const name = entryOf(thread)
     const control = new MessageChannel()
     const calls = new MessageChannel()
-    const { config, listeners } = this.plan
+    const { config, listeners, storeUser } = this.plan
     const workerData: ThreadData = {
       thread,
       generation,
@@ -87,6 +88,7 @@ export class ThreadSpawner {
       modules: config.modules,
       listeners,
       shardCount: this.shardCount,
+      storeUser,
       ...memory,
       rawHandoff: this.rawHandoff,
       inherits: name === 'acceptor' && this.inherits,
@@ -140,6 +142,11 @@ export class ThreadSpawner {
     else if (notice.kind === 'want-link') this.#options.links.want(thread, notice.peer)
     else this.#options.onNotice(thread, notice)
   }
+}
+
+function entryOf(thread: number): keyof typeof YOUNG_MB {
+  if (thread === THREAD.store) return 'store'
+  return isAcceptor(thread) ? 'acceptor' : 'shard'
 }
 
 /** A call whose failure is logged and answered with undefined: the supervisor deals with dead threads. */

@@ -12,6 +12,7 @@ import { ActorSystem, type SystemLimits } from '../../src/actor/system.ts'
 import type { ActorMoveMessage } from '../../src/actor/transfer.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { SLOTS } from '../../src/placement/slots.ts'
+import { ABSENT_STORE } from '../../src/store/absent-store.ts'
 import { ManualTimers } from '../../src/timer/manual-timers.ts'
 
 export const LIMITS: SystemLimits = {
@@ -104,6 +105,7 @@ export class FixtureShard {
         close: ({ id }, code, reason) => shards.closed.push(`${id} ${code} ${reason}`) > 0,
         publish: () => false,
         offload: () => Promise.reject(new Error('no pool here')),
+        store: ABSENT_STORE,
       },
       toAsker: (to, ...message) => shards.carry(thread, to, 'control', ...message),
       deadLetter: (reason) => {

@@ -9,6 +9,7 @@ import { ActorSystem, type SystemLimits } from '../../src/actor/system.ts'
 import type { ActorMoveMessage } from '../../src/actor/transfer.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { Logger } from '../../src/observe/logger.ts'
+import { ABSENT_STORE } from '../../src/store/absent-store.ts'
 import type { TimerHost } from '../../src/timer/host.ts'
 import { TimerWheel } from '../../src/timer/wheel.ts'
 import { type Cast, createCast, type Stage } from './cast.ts'
@@ -155,6 +156,7 @@ export class Life implements Stage {
         close: () => false,
         publish: () => false,
         offload: () => Promise.reject(new Error('no pool here')),
+        store: ABSENT_STORE,
       },
       toAsker: (to, ...message) => around.carry(thread, to, 'control', ...message),
       deadLetter: () => {},
