@@ -2,6 +2,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Logger } from '../observe/logger.ts'
 import { MemoryStore } from './memory-store.ts'
+import { SqliteStore } from './sqlite-store.ts'
 import type { StoreEngine } from './store-engine.ts'
 
 export interface EngineOptions {
@@ -12,6 +13,7 @@ export interface EngineOptions {
   readonly clock: Clock
 }
 
-export function createEngine({ clock }: EngineOptions): StoreEngine {
-  return new MemoryStore(clock)
+/** Never throws: what is wrong with a file is logged, answered to every call, and may be mended meanwhile. */
+export function createEngine({ kind, path, log, clock }: EngineOptions): StoreEngine {
+  return kind === 'memory' ? new MemoryStore(clock) : new SqliteStore({ path, log, clock })
 }

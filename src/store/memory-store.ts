@@ -26,6 +26,8 @@ export class MemoryStore implements StoreEngine, StoreOperations {
   readonly #chatsOfUser = new Map<number, number[]>()
   readonly #states = new Map<string, Uint8Array>()
   #messageId = 0
+  /** No id below it is free. */
+  #userIdNext = 1
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -115,9 +117,10 @@ export class MemoryStore implements StoreEngine, StoreOperations {
   }
 
   createUser({ name }: Parameters<StoreOperations['createUser']>[0]): { readonly id: number } {
-    let id = 1
+    let id = this.#userIdNext
     while (this.#users.has(id)) id++
     this.#addUser(id, name.toWellFormed())
+    this.#userIdNext = id + 1
     return { id }
   }
 

@@ -4,7 +4,6 @@
 //     receive ──▶ waiting ──(soon, or when the last batch is over)──▶ engine.run ──▶ answers
 import type { Clock } from '../lib/clock.ts'
 import { decodeValue, encodeValue } from '../lib/codec.ts'
-import { PolyloopError } from '../lib/errors.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { HistogramCell } from '../observe/metrics.ts'
 import {
