@@ -1,15 +1,20 @@
-// One chat: commits its messages, keeps the recent ones, knows who is typing, and tells its subscribers.
+// One chat: commits its messages, answers pages of them, knows who is typing, and tells its subscribers. A chat that is
+// not open is looked up by the message at hand, while the next ones wait; once it is open, calls of the store overlap.
 import type { ActorContext } from '../../actor/context.ts'
 import { type ActorDefinition, defineActor } from '../../actor/definition.ts'
-import type { MessageType, StoredMessage } from '../../store/store.ts'
+import type { MessageType, RecentMessages, StoredMessage } from '../../store/store.ts'
+import { ChatShelf, ChatState, type FrozenChat } from './chat-state.ts'
 import type { ChatConfig } from './config.ts'
+import { secondsUntil } from './feed.ts'
+import { CHAT_UNKNOWN, type ChatProblem, isDoubtful, problemOf, SEND_CHAT_UNKNOWN, USER_UNKNOWN } from './problem.ts'
 
-/** What an actor of chat could not do. `text` is the client's: the wire's error text. `chatUnknown`: there is no such chat. */
-export interface ChatProblem {
-  readonly ok: false
-  readonly chatUnknown: boolean
-  readonly text: string
-}
+export { FEED_KIND, feedOf } from './feed.ts'
+export type { ChatProblem, ChatState }
+
+/** People in one answer of `typists`; those who typed first. */
+export const TYPISTS_LISTED_MAX = 5_000
+/** A chat nobody asks for is forgotten after so long, or after `typingTtl`: nobody types in it any more then. */
+const IDLE_MS = 300_000
 
 export interface SendArgument {
   readonly senderId: number
@@ -36,33 +41,158 @@ export type TypistsResult =
   | { readonly ok: true; readonly typists: readonly { readonly userId: number; readonly expiresIn: number }[] }
   | ChatProblem
 
-export interface ChatState {
-  readonly exists: boolean
-}
-
 /** Handlers of `chat/<chat id>`. */
 export type ChatHandlers = {
   /** Answered after the commit; FOREIGN_KEY_FAILED in `text` (after storeText) for an unknown chat or sender. */
-  readonly send: (state: ChatState, argument: SendArgument, context: ActorContext) => Promise<SendResult>
+  readonly send: (state: ChatState, argument: SendArgument, context: ActorContext) => SendResult | Promise<SendResult>
   readonly page: (state: ChatState, argument: PageArgument, context: ActorContext) => PageResult | Promise<PageResult>
   /** Whether there is such a chat. */
-  readonly look: (state: ChatState, argument: undefined, context: ActorContext) => DoneResult
+  readonly look: (state: ChatState, argument: undefined, context: ActorContext) => DoneResult | Promise<DoneResult>
   readonly typing: (
     state: ChatState,
     argument: { readonly userId: number },
     context: ActorContext,
   ) => DoneResult | Promise<DoneResult>
-  readonly typists: (state: ChatState, argument: undefined, context: ActorContext) => TypistsResult
+  readonly typists: (
+    state: ChatState,
+    argument: undefined,
+    context: ActorContext,
+  ) => TypistsResult | Promise<TypistsResult>
 }
 
-/** The topic that a chat's subscribers follow; what it carries are whole lines of JSON. */
-export const FEED_KIND = 'chat-feed'
+const DONE: DoneResult = { ok: true }
+const EMPTY: PageResult = { ok: true, total: 0, messages: [] }
 
-export function feedOf(chatId: number): string {
-  return `${FEED_KIND}.${chatId}`
+/** One definition per shard: what its chats hold in memory is bounded together. */
+export function chatActor(config: ChatConfig): ActorDefinition<ChatState, ChatHandlers> {
+  const shelf = new ChatShelf(config)
+  return defineActor<ChatState, ChatHandlers>({
+    kind: 'chat',
+    create: (id) => new ChatState(shelf, id),
+    idleAfter: Math.max(IDLE_MS, config.typingTtl),
+    on: {
+      send: (chat, argument, context) =>
+        whenOpen(chat, context, SEND_CHAT_UNKNOWN, () => send(chat, argument, config.autoCreateUsers, context)),
+      page: (chat, argument, context) => whenOpen(chat, context, EMPTY, () => page(chat, argument, context)),
+      look: (chat, _none, context) => whenOpen(chat, context, CHAT_UNKNOWN, () => DONE),
+      typing: (chat, { userId }, context) =>
+        whenOpen(chat, context, CHAT_UNKNOWN, () => {
+          shelf.typists.expire(context.clock.nowMs())
+          return typing(chat, userId, context)
+        }),
+      typists: (chat, _none, context) =>
+        whenOpen(chat, context, CHAT_UNKNOWN, () => {
+          shelf.typists.expire(context.clock.nowMs())
+          return typists(chat, context)
+        }),
+    },
+    freeze: (chat) => chat.freeze(),
+    thaw: (frozen: FrozenChat, id) => {
+      const chat = new ChatState(shelf, id)
+      chat.thaw(frozen)
+      return chat
+    },
+    passivated: (chat) => chat.release(),
+  })
 }
 
-export function chatActor(_config: ChatConfig): ActorDefinition<ChatState, ChatHandlers> {
-  // The contract; the handlers follow.
-  return defineActor({ kind: 'chat', create: () => ({ exists: false }), on: {} }) as never
+/**
+ * Runs `run` in an open chat; `unknown` is the answer if there is none. It is looked for behind the message's arrival:
+ * whoever was told that a chat was made finds it. An actor of an unknown chat ends at once.
+ */
+function whenOpen<Result>(
+  chat: ChatState,
+  context: ActorContext,
+  unknown: Result | ChatProblem,
+  run: () => Result | Promise<Result | ChatProblem> | ChatProblem,
+): Result | ChatProblem | Promise<Result | ChatProblem> {
+  return chat.status === 'open' ? run() : open(chat, context, unknown, run)
+}
+
+async function open<Result>(
+  chat: ChatState,
+  context: ActorContext,
+  unknown: Result,
+  run: () => Result | Promise<Result | ChatProblem> | ChatProblem,
+): Promise<Result | ChatProblem> {
+  const { chatId, recentMax: count } = chat
+  let recent: RecentMessages | undefined
+  try {
+    if (chatId > 0) recent = await context.store.recentMessages({ chatId, count })
+  } catch (error) {
+    return problemOf(error)
+  }
+  if (recent === undefined) {
+    context.stop()
+    return unknown
+  }
+  chat.open(recent, context)
+  return run()
+}
+
+function send(
+  chat: ChatState,
+  { senderId, content, type }: SendArgument,
+  createSender: boolean,
+  context: ActorContext,
+): SendResult | Promise<SendResult> {
+  return chat.calls.run<StoredMessage, SendResult>(
+    context,
+    () => context.store.addMessage({ chatId: chat.chatId, senderId, content, type, createSender }),
+    (message) => {
+      chat.committed(message, context)
+      return { ok: true, id: message.id }
+    },
+    (error) => {
+      if (isDoubtful(error)) chat.status = 'doubtful'
+    },
+  )
+}
+
+function page(
+  chat: ChatState,
+  { page, perPage }: PageArgument,
+  context: ActorContext,
+): PageResult | Promise<PageResult> {
+  const { cache, chatId } = chat
+  const { total, from: cachedFrom } = cache
+  const from = (page - 1) * perPage + 1
+  const to = Math.min(from + perPage, total + 1)
+  if (from >= to) return { ok: true, total, messages: [] }
+  const cached = cache.read(from, to)
+  if (from >= cachedFrom) return { ok: true, total, messages: cached }
+  return chat.calls.run<readonly StoredMessage[], PageResult>(
+    context,
+    () => context.store.messages({ chatId, from, count: Math.min(to, cachedFrom) - from }),
+    (older) => {
+      cache.prepend(older)
+      return { ok: true, total, messages: [...older, ...cached] }
+    },
+  )
+}
+
+function typing(chat: ChatState, userId: number, context: ActorContext): DoneResult | Promise<DoneResult> {
+  if (chat.typists.get(userId) !== undefined) {
+    chat.type(userId, context)
+    return DONE
+  }
+  return chat.calls.run<readonly number[] | undefined, DoneResult>(
+    context,
+    () => context.store.chatIdsOf({ userId }),
+    (chatIds) => {
+      if (chatIds === undefined) return USER_UNKNOWN
+      chat.type(userId, context)
+      return DONE
+    },
+  )
+}
+
+function typists(chat: ChatState, context: ActorContext): TypistsResult {
+  const nowMs = context.clock.nowMs()
+  const listed: { userId: number; expiresIn: number }[] = []
+  for (const { key: userId, value, deadlineMs } of chat.typists.entries()) {
+    if (listed.length === TYPISTS_LISTED_MAX) break
+    if (value.isTyping) listed.push({ userId, expiresIn: secondsUntil(deadlineMs, nowMs) })
+  }
+  return { ok: true, typists: listed }
 }

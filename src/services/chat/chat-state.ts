@@ -1,0 +1,137 @@
+// The state of one chat's actor: whether the chat is open, its recent messages, and who is typing. `ChatShelf` makes
+// them, and bounds what all chats of one shard hold.
+import type { ActorContext } from '../../actor/context.ts'
+import type { RecentMessages, StoredMessage } from '../../store/store.ts'
+import type { ChatConfig } from './config.ts'
+import { ExpiringTable, ExpiryList } from './expiring-table.ts'
+import { Feeds, feedOf, messageLine, typingLine } from './feed.ts'
+import { MESSAGE_OVERHEAD_BYTES, type MessageCache, MessageCaches } from './message-cache.ts'
+import { StoreCalls } from './store-calls.ts'
+
+/** People who are typing, over all chats of one shard; the one that typed longest ago goes first. */
+export const TYPISTS_MAX = 100_000
+/** One user's typing is pushed to a chat once in so long. */
+export const TYPING_PUSH_MS = 1_000
+/** Messages read when a chat is opened: the longest page. */
+const RECENT_MAX = 200
+/** At most sixteen digits: a safe integer is checked for behind it. */
+const CHAT_ID = /^[1-9]\d{0,15}$/
+
+/** Somebody who typed a moment ago. Whoever sent the message then is kept, so that pushes stay apart. */
+interface Typist {
+  isTyping: boolean
+  pushedAtMs: number
+}
+
+/** What moves. Deadlines stay as they are: the clock has one origin for all threads. */
+export interface FrozenChat {
+  readonly typists: readonly {
+    readonly userId: number
+    readonly isTyping: boolean
+    readonly pushedAtMs: number
+    readonly deadlineMs: number
+  }[]
+}
+
+/**
+ * `closed`: not looked up yet, or unknown. `doubtful`: the outcome of a call is not known, so that the store may have
+ * more messages than were counted; it is looked up again.
+ */
+export type ChatStatus = 'closed' | 'open' | 'doubtful'
+
+export class ChatShelf {
+  readonly config: ChatConfig
+  readonly caches: MessageCaches
+  readonly typists: ExpiryList<number, Typist>
+  readonly feeds = new Feeds()
+
+  constructor(config: ChatConfig) {
+    this.config = config
+    this.caches = new MessageCaches(config)
+    this.typists = new ExpiryList({ ttlMs: config.typingTtl, entriesMax: TYPISTS_MAX })
+  }
+}
+
+export class ChatState {
+  status: ChatStatus = 'closed'
+  /** 0: the actor's id is none. */
+  readonly chatId: number
+  readonly cache: MessageCache
+  readonly typists: ExpiringTable<number, Typist>
+  readonly calls = new StoreCalls()
+  readonly #shelf: ChatShelf
+  readonly #feed: string
+
+  constructor(shelf: ChatShelf, id: string) {
+    const chatId = CHAT_ID.test(id) ? Number(id) : 0
+    this.chatId = Number.isSafeInteger(chatId) ? chatId : 0
+    this.cache = shelf.caches.open(id)
+    this.typists = new ExpiringTable(shelf.typists)
+    this.#shelf = shelf
+    this.#feed = feedOf(chatId)
+  }
+
+  /** As far as is known. */
+  get exists(): boolean {
+    return this.status !== 'closed'
+  }
+
+  /** Latest messages that are worth reading: what the cache can hold, and no more than a page. */
+  get recentMax(): number {
+    return Math.min(RECENT_MAX, Math.floor(this.#shelf.caches.chatBytesMax / MESSAGE_OVERHEAD_BYTES))
+  }
+
+  open({ total, messages }: RecentMessages, context: ActorContext): void {
+    const { status, cache } = this
+    const toldTotal = cache.total
+    cache.load(total, messages)
+    this.status = 'open'
+    if (status !== 'doubtful') return
+    // Committed without our hearing of it: subscribers have not, either.
+    for (const message of messages) if (message.sequence > toldTotal) this.#push(message, context)
+  }
+
+  committed(message: StoredMessage, context: ActorContext): void {
+    this.cache.append(message)
+    const typist = this.typists.get(message.senderId)
+    if (typist !== undefined) typist.value.isTyping = false
+    this.#push(message, context)
+  }
+
+  type(userId: number, context: ActorContext): void {
+    const nowMs = context.clock.nowMs()
+    const typist = this.typists.get(userId)?.value ?? { isTyping: true, pushedAtMs: Number.NEGATIVE_INFINITY }
+    typist.isTyping = true
+    this.typists.set(userId, typist, nowMs)
+    if (nowMs - typist.pushedAtMs < TYPING_PUSH_MS) return
+    typist.pushedAtMs = nowMs
+    const { typingTtl } = this.#shelf.config
+    this.#shelf.feeds.publish(context, this.#feed, typingLine(this.chatId, userId, Math.ceil(typingTtl / 1_000)))
+  }
+
+  freeze(): FrozenChat {
+    const typists = [...this.typists.entries()].map(({ key: userId, value, deadlineMs }) => ({
+      userId,
+      isTyping: value.isTyping,
+      pushedAtMs: value.pushedAtMs,
+      deadlineMs,
+    }))
+    this.release()
+    return { typists }
+  }
+
+  thaw({ typists }: FrozenChat): void {
+    for (const { userId, isTyping, pushedAtMs, deadlineMs } of typists)
+      this.typists.restore(userId, { isTyping, pushedAtMs }, deadlineMs)
+  }
+
+  /** What it holds of the shard's is free again. */
+  release(): void {
+    this.cache.release()
+    this.typists.clear()
+  }
+
+  #push(message: StoredMessage, context: ActorContext): void {
+    this.#shelf.feeds.publish(context, this.#feed, messageLine(message))
+  }
+}
