@@ -1,0 +1,222 @@
+// What each route of chat's HTTP API does: chats and users go to the store, messages and typing to the chat's actor,
+// presence to its own. What fails rejects: http-api.ts answers it.
+import { Readable } from 'node:stream'
+import type { FastifyReply } from 'fastify'
+import type { ActorRef } from '../../actor/actor-ref.ts'
+import { PolyloopError } from '../../lib/errors.ts'
+import type { HealthReport, Readiness } from '../../observe/report.ts'
+import type { ChatType, MessageType } from '../../store/store.ts'
+import type { ServiceContext } from '../service.ts'
+import { type ChatHandlers, type ChatProblem, chatActor } from './chat-actor.ts'
+import type { ChatConfig } from './config.ts'
+import { type ApiRequest, positiveInteger } from './http-access.ts'
+import {
+  chatJson,
+  HTTP_TEXT,
+  pageJson,
+  presentJson,
+  send,
+  sendCreated,
+  sendData,
+  sendFailure,
+  typistJson,
+} from './http-answer.ts'
+import type { Operation } from './http-route.ts'
+import { CHAT_NAME_BYTES_MAX, USER_NAME_BYTES_MAX } from './http-schema.ts'
+import { CONTENT_BYTES_MAX } from './message.ts'
+import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
+import { PRESENCE_ID, PRESENCE_LISTED_MAX, type Present, presenceActor } from './presence-actor.ts'
+import { TEXT } from './text.ts'
+
+export type Handler = (request: ApiRequest, reply: FastifyReply) => Promise<FastifyReply> | FastifyReply
+
+/** How the process is, as the admin endpoint says it. */
+export interface StatusSource {
+  health(): HealthReport | Promise<HealthReport>
+  readiness(): Readiness | Promise<Readiness>
+}
+
+/** An actor's or the store's no: answered as a 500 with the route's text. */
+export class ProblemError extends Error {
+  override name = 'ProblemError'
+}
+
+const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map([
+  ['text', 'Text'],
+  ['image', 'Image'],
+  ['file', 'File'],
+  ['system', 'System'],
+])
+const CHAT_TYPES: ReadonlySet<unknown> = new Set<ChatType>(['direct', 'group', 'channel'])
+const NOBODY: readonly number[] = []
+/** No character has more bytes in UTF-8 per UTF-16 unit. */
+const BYTES_PER_UNIT_MAX = 3
+
+interface MessageBody {
+  readonly content: string
+  readonly message_type?: string | null
+}
+interface ChatBody {
+  readonly name: string
+  readonly chat_type?: string | null
+  readonly participants?: readonly number[] | null
+}
+interface UserBody {
+  readonly username: string
+}
+interface PageQuery {
+  readonly page?: unknown
+  readonly per_page?: unknown
+}
+
+export function chatRoutes(context: ServiceContext<ChatConfig>): Partial<Record<Operation, Handler>> {
+  const { store } = context
+  const chats = chatActor(context.config)
+
+  function chatOf(request: ApiRequest): ActorRef<ChatHandlers> | undefined {
+    const id = chatIdOf(request)
+    return id === undefined ? undefined : context.actor(chats, String(id))
+  }
+
+  return {
+    async listChats(request, reply) {
+      const list = await store.chatsOf({ userId: request.userId })
+      return sendData(reply, `[${list.map(chatJson).join(',')}]`)
+    },
+
+    async readChat(request, reply) {
+      const chatId = chatIdOf(request)
+      const chat = chatId === undefined ? undefined : await store.chat({ chatId })
+      return chat === undefined ? sendFailure(reply, 404, TEXT.chatUnknown) : sendData(reply, chatJson(chat))
+    },
+
+    async createChat(request, reply) {
+      const { name, chat_type, participants } = request.body as ChatBody
+      const problem = textProblem('name', name, CHAT_NAME_BYTES_MAX)
+      if (problem !== undefined) return sendFailure(reply, 400, problem)
+      const { id, skipped } = await store.createChat({
+        name,
+        type: CHAT_TYPES.has(chat_type) ? (chat_type as ChatType) : 'group',
+        creatorId: request.userId,
+        participants: participants ?? NOBODY,
+      })
+      const data = skipped.length === 0 ? `{"id":${id}}` : `{"id":${id},"skipped":[${skipped.join(',')}]}`
+      return sendCreated(reply, HTTP_TEXT.chatCreated, data)
+    },
+
+    async listMessages(request, reply) {
+      const { page = '1', per_page = String(PER_PAGE_DEFAULT) } = request.query as PageQuery
+      const chat = chatOf(request)
+      if (chat === undefined) return sendFailure(reply, 404, TEXT.chatUnknown)
+      const number = positiveInteger(page)
+      if (number === undefined) return sendFailure(reply, 400, pageProblem('page'))
+      const size = positiveInteger(per_page)
+      if (size === undefined) return sendFailure(reply, 400, pageProblem('per_page'))
+      const perPage = Math.min(size, PER_PAGE_MAX)
+      const result = await chat.ask('page', { page: number, perPage })
+      if (!result.ok) throw new ProblemError(result.text)
+      return send(reply, 200, pageJson(number, perPage, result.total, result.messages))
+    },
+
+    async sendMessage(request, reply) {
+      const chat = chatOf(request)
+      if (chat === undefined) return sendFailure(reply, 404, TEXT.chatUnknown)
+      const { content, message_type } = request.body as MessageBody
+      if (isLonger(content, CONTENT_BYTES_MAX)) return sendFailure(reply, 400, TEXT.contentTooLong)
+      if (!content.isWellFormed()) return sendFailure(reply, 400, formProblem('content'))
+      const type = MESSAGE_TYPES.get(message_type) ?? 'Text'
+      const result = await chat.ask('send', { senderId: request.userId, content, type })
+      if (!result.ok) return refusal(reply, result)
+      return sendCreated(reply, HTTP_TEXT.messageSent, `{"id":${result.id}}`)
+    },
+
+    async listTypists(request, reply) {
+      const result = await chatOf(request)?.ask('typists')
+      if (result === undefined) return sendFailure(reply, 404, TEXT.chatUnknown)
+      if (!result.ok) return refusal(reply, result)
+      return sendData(reply, `[${result.typists.map(typistJson).join(',')}]`)
+    },
+
+    async createUser(request, reply) {
+      const { username } = request.body as UserBody
+      const problem = textProblem('username', username, USER_NAME_BYTES_MAX)
+      if (problem !== undefined) return sendFailure(reply, 400, problem)
+      try {
+        const { id } = await store.createUser({ name: username })
+        return sendCreated(reply, null, `{"id":${id}}`)
+      } catch (error) {
+        // The only thing a name can contradict is the same name.
+        const isTaken = error instanceof PolyloopError && error.code === 'STORE_CONSTRAINT'
+        if (isTaken) return sendFailure(reply, 409, HTTP_TEXT.nameTaken)
+        throw error
+      }
+    },
+  }
+}
+
+export function presenceRoutes(context: ServiceContext<ChatConfig>): Partial<Record<Operation, Handler>> {
+  const presence = context.actor(presenceActor(context.config), PRESENCE_ID)
+
+  // One page in memory at a time: a client that reads slowly holds no more.
+  async function* pagesFrom(first: readonly Present[]): AsyncGenerator<string> {
+    yield '{"success":true,"message":null,"data":['
+    let page = first
+    for (;;) {
+      yield page.map(presentJson).join(',')
+      const last = page.at(-1)
+      if (last === undefined || page.length < PRESENCE_LISTED_MAX) break
+      page = await presence.ask('list', { after: last.userId })
+      if (page.length > 0) yield ','
+    }
+    yield ']}'
+  }
+
+  return {
+    async listPresence(_request, reply) {
+      const first = await presence.ask('list', { after: 0 })
+      if (first.length < PRESENCE_LISTED_MAX) return sendData(reply, `[${first.map(presentJson).join(',')}]`)
+      return reply.header('content-type', 'application/json; charset=utf-8').send(Readable.from(pagesFrom(first)))
+    },
+  }
+}
+
+export function statusRoutes(status: StatusSource): Partial<Record<Operation, Handler>> {
+  return {
+    async health(_request, reply) {
+      const health = await status.health()
+      return send(reply, health.status === 'unhealthy' ? 503 : 200, JSON.stringify(health))
+    },
+    async ready(_request, reply) {
+      const readiness = await status.readiness()
+      return send(reply, readiness === 'ready' ? 200 : 503, JSON.stringify({ status: readiness }))
+    },
+  }
+}
+
+function chatIdOf(request: ApiRequest): number | undefined {
+  return positiveInteger((request.params as { readonly id?: unknown }).id)
+}
+
+function refusal(reply: FastifyReply, problem: ChatProblem): FastifyReply {
+  if (problem.chatUnknown) return sendFailure(reply, 404, TEXT.chatUnknown)
+  throw new ProblemError(problem.text)
+}
+
+/** What the schema cannot say of a text that is not empty. */
+function textProblem(member: string, text: string, bytesMax: number): string | undefined {
+  if (isLonger(text, bytesMax)) return `invalid body: ${member} is longer than ${bytesMax} bytes`
+  return text.isWellFormed() ? undefined : formProblem(member)
+}
+
+// An escape can say what no UTF-8 can: half of a surrogate pair.
+function formProblem(member: string): string {
+  return `invalid body: ${member} must be well-formed Unicode`
+}
+
+function pageProblem(member: string): string {
+  return `invalid query: ${member} must be an integer of at least 1`
+}
+
+function isLonger(text: string, bytesMax: number): boolean {
+  return text.length * BYTES_PER_UNIT_MAX > bytesMax && Buffer.byteLength(text) > bytesMax
+}

@@ -1,0 +1,224 @@
+// What goes in and out of chat's HTTP API, as JSON Schema: bodies are validated by it, and the OpenAPI document shows it.
+// Lengths count characters here and bytes in the protocol; the bytes are counted where the value is used.
+import { CONTENT_BYTES_MAX } from './message.ts'
+import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
+
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+/** Of a chat's name, UTF-8. */
+export const CHAT_NAME_BYTES_MAX = 255
+/** Of a user's name, UTF-8. */
+export const USER_NAME_BYTES_MAX = 64
+/** Of a new chat. Guessed: one transaction should not hold up the others for longer than some 20 ms. */
+export const PARTICIPANTS_MAX = 10_000
+
+const id = { type: 'integer', minimum: 1 } as const
+const date = { type: 'string', description: '`YYYY-MM-DD HH:MM:SS`, UTC' } as const
+
+const EXAMPLE_MESSAGE = {
+  id: 1,
+  chat_id: 1,
+  sender_id: 1,
+  content: 'Hello!',
+  message_type: 'text',
+  created_at: '2026-01-02 03:04:05',
+  is_edited: false,
+  edited_at: null,
+}
+
+/** Schemas with a name of their own in the document. */
+export const SHARED_SCHEMAS = [
+  {
+    $id: 'Message',
+    type: 'object',
+    properties: {
+      id,
+      chat_id: id,
+      sender_id: id,
+      content: { type: 'string', description: `1 to ${CONTENT_BYTES_MAX} bytes of UTF-8` },
+      message_type: { type: 'string', enum: ['text', 'image', 'file', 'system'] },
+      created_at: date,
+      is_edited: { type: 'boolean' },
+      edited_at: { ...date, type: ['string', 'null'] },
+    },
+    examples: [EXAMPLE_MESSAGE],
+  },
+  {
+    $id: 'Chat',
+    type: 'object',
+    properties: {
+      id,
+      name: { type: 'string' },
+      chat_type: { type: 'string', enum: ['direct', 'group', 'channel'] },
+      creator_id: id,
+      created_at: date,
+      updated_at: { ...date, description: 'of its last message, or its creation' },
+      participants_count: { type: 'integer' },
+      last_message: { anyOf: [{ $ref: 'Message#' }, { type: 'null' }] },
+    },
+    examples: [
+      {
+        id: 1,
+        name: 'General',
+        chat_type: 'group',
+        creator_id: 1,
+        created_at: '2026-01-02 03:00:00',
+        updated_at: '2026-01-02 03:04:05',
+        participants_count: 1,
+        last_message: EXAMPLE_MESSAGE,
+      },
+    ],
+  },
+  {
+    $id: 'Typist',
+    type: 'object',
+    properties: { user_id: id, expires_in: { type: 'integer', description: 'seconds' } },
+    examples: [{ user_id: 2, expires_in: 5 }],
+  },
+  {
+    $id: 'Present',
+    type: 'object',
+    properties: {
+      user_id: id,
+      status_data: { type: 'string', description: 'usually `online`, `away`' },
+      updated_at: date,
+      expires_in: { type: 'integer', description: 'seconds' },
+    },
+    examples: [{ user_id: 1, status_data: 'online', updated_at: '2026-01-02 03:04:05', expires_in: 60 }],
+  },
+  {
+    $id: 'Failure',
+    type: 'object',
+    properties: { success: { const: false }, message: { type: 'string' }, data: { type: 'null' } },
+  },
+] as const
+
+export const MESSAGE_BODY = {
+  type: 'object',
+  required: ['content'],
+  properties: {
+    content: {
+      type: 'string',
+      minLength: 1,
+      maxLength: CONTENT_BYTES_MAX,
+      description: `1 to ${CONTENT_BYTES_MAX} bytes of UTF-8`,
+    },
+    message_type: {
+      type: ['string', 'null'],
+      description: '`text` (default, and what an unknown one means), `image`, `file` or `system`',
+    },
+  },
+  examples: [{ content: 'Hello!', message_type: 'text' }],
+} as const
+
+export const CHAT_BODY = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: {
+      type: 'string',
+      minLength: 1,
+      maxLength: CHAT_NAME_BYTES_MAX,
+      description: `1 to ${CHAT_NAME_BYTES_MAX} bytes of UTF-8`,
+    },
+    chat_type: {
+      type: ['string', 'null'],
+      description: '`group` (default, and what an unknown one means), `direct` or `channel`',
+    },
+    participants: {
+      type: ['array', 'null'],
+      items: { type: 'integer' },
+      maxItems: PARTICIPANTS_MAX,
+      description: 'Users who take part beside the creator; those that do not exist are skipped.',
+    },
+  },
+  examples: [{ name: 'Team', chat_type: 'group', participants: [2, 3] }],
+} as const
+
+export const USER_BODY = {
+  type: 'object',
+  required: ['username'],
+  properties: {
+    username: {
+      type: 'string',
+      minLength: 1,
+      maxLength: USER_NAME_BYTES_MAX,
+      description: `1 to ${USER_NAME_BYTES_MAX} bytes of UTF-8`,
+    },
+  },
+  examples: [{ username: 'ada' }],
+} as const
+
+export const CHAT_ID_PARAMS = {
+  type: 'object',
+  required: ['id'],
+  properties: { id: { ...id, description: 'the chat; anything but a positive integer is a 404' } },
+} as const
+
+export const PAGE_QUERY = {
+  type: 'object',
+  properties: {
+    page: { ...id, default: 1, description: '1 has the oldest messages' },
+    per_page: {
+      ...id,
+      default: PER_PAGE_DEFAULT,
+      description: `more than ${PER_PAGE_MAX} is served and reported as ${PER_PAGE_MAX}`,
+    },
+  },
+} as const
+
+/** The envelope of a success. */
+export function envelopeOf(message: string | null, data: JsonSchema, description: string): JsonSchema {
+  return {
+    description,
+    type: 'object',
+    properties: {
+      success: { const: true },
+      message: message === null ? { type: 'null' } : { const: message },
+      data,
+    },
+  }
+}
+
+export function listOf(name: string): JsonSchema {
+  return { type: 'array', items: { $ref: `${name}#` } }
+}
+
+export const CREATED: JsonSchema = { type: 'object', properties: { id }, examples: [{ id: 1 }] }
+
+export const CHAT_CREATED: JsonSchema = {
+  type: 'object',
+  properties: {
+    id,
+    skipped: { type: 'array', items: { type: 'integer' }, description: 'only if some participants do not exist' },
+  },
+  examples: [{ id: 2 }],
+}
+
+export const MESSAGE_PAGE: JsonSchema = {
+  description: 'A page of messages, oldest first. An unknown chat, or a page past the end, is empty.',
+  type: 'object',
+  properties: {
+    success: { const: true },
+    data: listOf('Message'),
+    pagination: {
+      type: 'object',
+      properties: {
+        page: id,
+        per_page: id,
+        total: { type: 'integer' },
+        total_pages: { type: 'integer' },
+      },
+      examples: [{ page: 1, per_page: 50, total: 1, total_pages: 1 }],
+    },
+  },
+}
+
+/** A refusal, with the texts that `message` may have. */
+export function failureOf(description: string, ...texts: string[]): JsonSchema {
+  return {
+    description,
+    allOf: [{ $ref: 'Failure#' }],
+    examples: texts.map((message) => ({ success: false, message, data: null })),
+  }
+}
