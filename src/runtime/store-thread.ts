@@ -1,7 +1,5 @@
 // The store's thread: the only writer of the process to its database. Does the calls of all threads in the order in
 // which they arrive (store/store-host.ts), and knows nothing of what they mean.
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
 import { Barriers } from '../actor/barrier.ts'
@@ -86,7 +84,6 @@ export class StoreThread implements StoreControl {
     const { data, log, clock } = this.#base
     const { kind, path } = data.config.store
     assert(kind !== 'redis', 'the configuration is checked')
-    if (kind === 'sqlite') mkdirSync(dirname(path), { recursive: true })
     return createEngine({ kind, path, log, clock })
   }
 }

@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly config?: string
   /** Files with services, relative to the checkout. */
   readonly modules?: readonly string[]
+  /** Of the process, beside PATH. */
+  readonly environment?: Readonly<Record<string, string>>
   /** Does not wait for `runtime.ready`. */
   readonly unready?: boolean
 }
@@ -185,7 +187,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   if (options.config !== undefined) flags.push('--config', options.config)
   const child = spawn(process.execPath, [join(ROOT, 'bin/polyloop.js'), 'start', ...flags], {
     cwd: ROOT,
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, ...options.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const server = new Server(child)
