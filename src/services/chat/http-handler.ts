@@ -21,6 +21,7 @@ import {
   sendFailure,
   typistJson,
 } from './http-answer.ts'
+import { ProblemError } from './http-failure.ts'
 import type { Operation } from './http-route.ts'
 import { CHAT_NAME_BYTES_MAX, USER_NAME_BYTES_MAX } from './http-schema.ts'
 import { CONTENT_BYTES_MAX } from './message.ts'
@@ -34,11 +35,6 @@ export type Handler = (request: ApiRequest, reply: FastifyReply) => Promise<Fast
 export interface StatusSource {
   health(): HealthReport | Promise<HealthReport>
   readiness(): Readiness | Promise<Readiness>
-}
-
-/** An actor's or the store's no: answered as a 500 with the route's text. */
-export class ProblemError extends Error {
-  override name = 'ProblemError'
 }
 
 const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map([

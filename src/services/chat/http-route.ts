@@ -3,8 +3,10 @@ import { HTTP_TEXT } from './http-answer.ts'
 import {
   CHAT_BODY,
   CHAT_CREATED,
+  CHAT_EXAMPLE,
   CHAT_ID_PARAMS,
   CREATED,
+  CREATED_EXAMPLE,
   envelopeOf,
   failureOf,
   type JsonSchema,
@@ -12,6 +14,8 @@ import {
   MESSAGE_BODY,
   MESSAGE_PAGE,
   PAGE_QUERY,
+  PRESENT_EXAMPLE,
+  TYPIST_EXAMPLE,
   USER_BODY,
 } from './http-schema.ts'
 import { storeText, TEXT } from './text.ts'
@@ -68,7 +72,7 @@ export const ROUTES: readonly RouteRow[] = [
     method: 'GET',
     url: '/api/chats',
     summary: "The acting user's chats, latest `updated_at` first",
-    response: { 200: envelopeOf(null, listOf('Chat'), 'At most 1,000 chats.'), ...READ },
+    response: { 200: envelopeOf(null, listOf('Chat'), 'At most 1,000 chats.', [CHAT_EXAMPLE]), ...READ },
   },
   {
     operation: 'readChat',
@@ -76,7 +80,7 @@ export const ROUTES: readonly RouteRow[] = [
     url: '/api/chats/:id',
     summary: 'One chat',
     params: CHAT_ID_PARAMS,
-    response: { 200: envelopeOf(null, { $ref: 'Chat#' }, 'The chat.'), ...CHAT_UNKNOWN, ...READ },
+    response: { 200: envelopeOf(null, { $ref: 'Chat#' }, 'The chat.', CHAT_EXAMPLE), ...CHAT_UNKNOWN, ...READ },
   },
   {
     operation: 'createChat',
@@ -86,7 +90,7 @@ export const ROUTES: readonly RouteRow[] = [
     failure: HTTP_TEXT.chatFailed,
     body: CHAT_BODY,
     response: {
-      201: envelopeOf(HTTP_TEXT.chatCreated, CHAT_CREATED, 'Created, and on disk.'),
+      201: envelopeOf(HTTP_TEXT.chatCreated, CHAT_CREATED, 'Created, and on disk.', CREATED_EXAMPLE),
       400: failureOf('The body is wrong.', TEXT.invalidJson, 'invalid body: name is missing'),
       ...WRITE,
       500: failureOf('The store failed, or there is no such acting user.', HTTP_TEXT.chatFailed),
@@ -115,7 +119,7 @@ export const ROUTES: readonly RouteRow[] = [
     params: CHAT_ID_PARAMS,
     body: MESSAGE_BODY,
     response: {
-      201: envelopeOf(HTTP_TEXT.messageSent, CREATED, 'Sent, and on disk.'),
+      201: envelopeOf(HTTP_TEXT.messageSent, CREATED, 'Sent, and on disk.', CREATED_EXAMPLE),
       400: failureOf('The body is wrong.', TEXT.invalidJson, TEXT.contentEmpty, TEXT.contentTooLong),
       ...CHAT_UNKNOWN,
       ...WRITE,
@@ -128,14 +132,14 @@ export const ROUTES: readonly RouteRow[] = [
     url: '/api/chats/:id/typing',
     summary: 'Who is typing in a chat',
     params: CHAT_ID_PARAMS,
-    response: { 200: envelopeOf(null, listOf('Typist'), 'The users.'), ...CHAT_UNKNOWN, ...READ },
+    response: { 200: envelopeOf(null, listOf('Typist'), 'The users.', [TYPIST_EXAMPLE]), ...CHAT_UNKNOWN, ...READ },
   },
   {
     operation: 'listPresence',
     method: 'GET',
     url: '/api/presence',
     summary: 'Who is online, by user id',
-    response: { 200: envelopeOf(null, listOf('Present'), 'The users.'), ...READ },
+    response: { 200: envelopeOf(null, listOf('Present'), 'The users.', [PRESENT_EXAMPLE]), ...READ },
   },
   {
     operation: 'createUser',
@@ -144,7 +148,7 @@ export const ROUTES: readonly RouteRow[] = [
     summary: 'Creates a user',
     body: USER_BODY,
     response: {
-      201: envelopeOf(null, CREATED, 'Created, and on disk.'),
+      201: envelopeOf(null, CREATED, 'Created, and on disk.', CREATED_EXAMPLE),
       400: failureOf('The body is wrong.', TEXT.invalidJson, 'invalid body: username is missing'),
       409: failureOf('The name is taken.', HTTP_TEXT.nameTaken),
       ...WRITE,

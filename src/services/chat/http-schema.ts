@@ -15,7 +15,7 @@ export const PARTICIPANTS_MAX = 10_000
 const id = { type: 'integer', minimum: 1 } as const
 const date = { type: 'string', description: '`YYYY-MM-DD HH:MM:SS`, UTC' } as const
 
-const EXAMPLE_MESSAGE = {
+const MESSAGE_EXAMPLE = {
   id: 1,
   chat_id: 1,
   sender_id: 1,
@@ -25,6 +25,20 @@ const EXAMPLE_MESSAGE = {
   is_edited: false,
   edited_at: null,
 }
+
+export const CHAT_EXAMPLE = {
+  id: 1,
+  name: 'General',
+  chat_type: 'group',
+  creator_id: 1,
+  created_at: '2026-01-02 03:00:00',
+  updated_at: '2026-01-02 03:04:05',
+  participants_count: 1,
+  last_message: MESSAGE_EXAMPLE,
+}
+export const TYPIST_EXAMPLE = { user_id: 2, expires_in: 5 }
+export const PRESENT_EXAMPLE = { user_id: 1, status_data: 'online', updated_at: '2026-01-02 03:04:05', expires_in: 60 }
+export const CREATED_EXAMPLE = { id: 1 }
 
 /** Schemas with a name of their own in the document. */
 export const SHARED_SCHEMAS = [
@@ -41,7 +55,7 @@ export const SHARED_SCHEMAS = [
       is_edited: { type: 'boolean' },
       edited_at: { ...date, type: ['string', 'null'] },
     },
-    examples: [EXAMPLE_MESSAGE],
+    examples: [MESSAGE_EXAMPLE],
   },
   {
     $id: 'Chat',
@@ -56,24 +70,13 @@ export const SHARED_SCHEMAS = [
       participants_count: { type: 'integer' },
       last_message: { anyOf: [{ $ref: 'Message#' }, { type: 'null' }] },
     },
-    examples: [
-      {
-        id: 1,
-        name: 'General',
-        chat_type: 'group',
-        creator_id: 1,
-        created_at: '2026-01-02 03:00:00',
-        updated_at: '2026-01-02 03:04:05',
-        participants_count: 1,
-        last_message: EXAMPLE_MESSAGE,
-      },
-    ],
+    examples: [CHAT_EXAMPLE],
   },
   {
     $id: 'Typist',
     type: 'object',
     properties: { user_id: id, expires_in: { type: 'integer', description: 'seconds' } },
-    examples: [{ user_id: 2, expires_in: 5 }],
+    examples: [TYPIST_EXAMPLE],
   },
   {
     $id: 'Present',
@@ -84,7 +87,7 @@ export const SHARED_SCHEMAS = [
       updated_at: date,
       expires_in: { type: 'integer', description: 'seconds' },
     },
-    examples: [{ user_id: 1, status_data: 'online', updated_at: '2026-01-02 03:04:05', expires_in: 60 }],
+    examples: [PRESENT_EXAMPLE],
   },
   {
     $id: 'Failure',
@@ -167,8 +170,13 @@ export const PAGE_QUERY = {
   },
 } as const
 
-/** The envelope of a success. */
-export function envelopeOf(message: string | null, data: JsonSchema, description: string): JsonSchema {
+/** The envelope of a success. `example`: of its data. */
+export function envelopeOf(
+  message: string | null,
+  data: JsonSchema,
+  description: string,
+  example: unknown,
+): JsonSchema {
   return {
     description,
     type: 'object',
@@ -177,6 +185,7 @@ export function envelopeOf(message: string | null, data: JsonSchema, description
       message: message === null ? { type: 'null' } : { const: message },
       data,
     },
+    examples: [{ success: true, message, data: example }],
   }
 }
 
@@ -184,7 +193,7 @@ export function listOf(name: string): JsonSchema {
   return { type: 'array', items: { $ref: `${name}#` } }
 }
 
-export const CREATED: JsonSchema = { type: 'object', properties: { id }, examples: [{ id: 1 }] }
+export const CREATED: JsonSchema = { type: 'object', properties: { id } }
 
 export const CHAT_CREATED: JsonSchema = {
   type: 'object',
@@ -192,7 +201,6 @@ export const CHAT_CREATED: JsonSchema = {
     id,
     skipped: { type: 'array', items: { type: 'integer' }, description: 'only if some participants do not exist' },
   },
-  examples: [{ id: 2 }],
 }
 
 export const MESSAGE_PAGE: JsonSchema = {
@@ -209,9 +217,15 @@ export const MESSAGE_PAGE: JsonSchema = {
         total: { type: 'integer' },
         total_pages: { type: 'integer' },
       },
-      examples: [{ page: 1, per_page: 50, total: 1, total_pages: 1 }],
     },
   },
+  examples: [
+    {
+      success: true,
+      data: [MESSAGE_EXAMPLE],
+      pagination: { page: 1, per_page: 50, total: 1, total_pages: 1 },
+    },
+  ],
 }
 
 /** A refusal, with the texts that `message` may have. */
