@@ -58,6 +58,15 @@ export class Conversation implements LinkListener {
     this.#mismatch(-1)
   }
 
+  answered(sequence: number): void {
+    this.#settle(sequence, true)
+  }
+
+  failed(sequence: number, kind: ErrorKind, detail: string): void {
+    this.#exchange.errors.count(kind, detail)
+    this.#settle(sequence, false)
+  }
+
   /** Gives up what was sent before `sentBeforeMs`. */
   expire(sentBeforeMs: number): void {
     if (this.ledger.unanswered > 0) this.ledger.writeOff(sentBeforeMs, this.#giveUp)

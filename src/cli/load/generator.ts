@@ -4,11 +4,13 @@
 //   connecting ──► waiting ──begin──► sending ──end, stop──► draining ──► done
 //                     └──────────────────stop──────────────────┘
 import type { Clock } from '../../lib/clock.ts'
+import { Audience } from './audience.ts'
 import { Conversation, type Exchange } from './conversation.ts'
 import { LatencyHistogram } from './histogram.ts'
 import type { Link } from './link.ts'
-import { MessagePattern } from './message.ts'
-import { openLink } from './opening.ts'
+import { MESSAGE_BYTES_MIN, MessagePattern } from './message.ts'
+import { MessageIds } from './message-ids.ts'
+import { Opening } from './opening.ts'
 import type { Pacer } from './pacer.ts'
 import { Schedule } from './schedule.ts'
 import { Tally } from './tally.ts'
@@ -63,9 +65,12 @@ export class Generator implements Exchange {
   readonly #sendLag = new LatencyHistogram()
   readonly #scratch: Buffer
   readonly #window: number
+  readonly #opener: Opening
+  readonly #audience: Audience
   readonly #open: Conversation[] = []
   #phase: 'connecting' | 'waiting' | 'sending' | 'draining' | 'done' = 'connecting'
-  #nextNumber: number
+  /** How many connections and subscribers were begun. */
+  #begun = 0
   #opening = 0
   #connectStartMs = 0
   #ready: Conversation[] = []
@@ -96,11 +101,22 @@ export class Generator implements Exchange {
     this.#tell = around.tell
     this.#pacer = plan.load.kind === 'open' ? around.createPacer(() => this.#pump()) : undefined
     this.ordered = plan.transport !== 'udp'
-    this.pattern = new MessagePattern(plan.sizeBytes, plan.seed, plan.transport === 'tcp')
-    this.#scratch = Buffer.alloc(plan.sizeBytes)
+    // A request over HTTP is always the same: its messages are only numbers in the books.
+    const sizeBytes = Math.max(plan.sizeBytes, MESSAGE_BYTES_MIN)
+    this.pattern = new MessagePattern(sizeBytes, plan.seed, plan.transport === 'tcp')
+    this.#scratch = Buffer.alloc(sizeBytes)
+    const ids = start.ids === undefined ? undefined : new MessageIds(start.ids)
+    this.#opener = new Opening(plan, start.address, ids)
+    this.#audience = new Audience({
+      clock: around.clock,
+      errors: this.errors,
+      pattern: this.pattern,
+      counters: start.counters,
+      thread: start.thread,
+      settled: () => void this.#opening--,
+    })
     this.#window = plan.load.kind === 'closed' ? plan.load.window : 0
     this.#counters = counterRow(start.counters, start.thread)
-    this.#nextNumber = start.first
   }
 
   connect(): void {
@@ -118,6 +134,7 @@ export class Generator implements Exchange {
     if (this.#phase !== 'waiting') return
     const { plan, thread, first, end } = this.#start
     this.#phase = 'sending'
+    this.#counters[COUNTER.sending] = 1
     this.#measureMs = times.measureMs
     this.#endMs = times.endMs
     if (plan.load.kind === 'closed') {
@@ -286,27 +303,47 @@ export class Generator implements Exchange {
       if (!behind || nowMs >= this.#endMs + CATCH_UP_MS) this.#drain(this.#endMs, this.#start.plan.timeoutMs)
     }
     if (this.#phase === 'draining') {
-      const quiet = this.#unanswered === 0 && nowMs - Math.max(this.#lastAnswerMs, this.#endMs) >= QUIET_MS
-      if (quiet || nowMs >= this.#drainUntilMs) this.#finish()
+      const lastMs = Math.max(this.#lastAnswerMs, this.#audience.lastPushMs, this.#endMs)
+      const quiet = this.#unanswered === 0 && nowMs - lastMs >= QUIET_MS
+      if ((quiet && this.#audience.complete) || nowMs >= this.#drainUntilMs) this.#finish()
     }
+    this.#publish()
+  }
+
+  /** What other threads and the command read. */
+  #publish(): void {
     this.#counters[COUNTER.sent] = this.#sent
     this.#counters[COUNTER.answered] = this.#answered + this.#wrong
+    this.#counters[COUNTER.right] = this.#answered
+    this.#counters[COUNTER.unanswered] = this.#unanswered
     this.#counters[COUNTER.errors] = this.errors.total
   }
 
   #ramp(nowMs: number): void {
-    const { plan, address, first, end } = this.#start
+    const { plan, first, end, subscribers } = this.#start
     const perMs = (plan.rampPerSecond * (end - first)) / plan.connections / 1_000
+    const wanted = end - first + subscribers.count
     // At least one at a time, or a short ramp would never start.
-    const allowed = first + Math.ceil((nowMs - this.#connectStartMs + SWEEP_MS) * perMs)
-    while (this.#nextNumber < Math.min(end, allowed) && this.#opening < OPENING_MAX) {
+    const allowed = Math.ceil((nowMs - this.#connectStartMs + SWEEP_MS) * perMs)
+    while (this.#begun < Math.min(wanted, allowed) && this.#opening < OPENING_MAX) {
       this.#opening++
-      const conversation = new Conversation(this.#nextNumber++, this, Math.max(this.#window, 4))
-      conversation.link = openLink(plan, address, conversation.number, conversation)
+      const number = first + this.#begun++
+      if (number < end) this.#connect(number)
+      else this.#subscribe(subscribers.first + number - end)
     }
-    if (this.#nextNumber < end || this.#opening > 0) return
+    if (this.#begun < wanted || this.#opening > 0) return
     this.#phase = 'waiting'
     this.#tell({ type: 'connected', opened: this.#open.length })
+  }
+
+  #connect(number: number): void {
+    const conversation = new Conversation(number, this, Math.max(this.#window, 4))
+    conversation.link = this.#opener.link(number, conversation)
+  }
+
+  #subscribe(number: number): void {
+    const { chat, timeoutMs } = this.#start.plan
+    if (chat !== undefined) this.#audience.subscribe(chat, timeoutMs, this.#opener.address(number))
   }
 
   #expire(nowMs: number): void {
@@ -322,6 +359,8 @@ export class Generator implements Exchange {
   #drain(endMs: number, drainMs: number): void {
     const nowMs = this.#clock.nowMs()
     this.#phase = 'draining'
+    this.#publish()
+    this.#counters[COUNTER.sending] = 0
     this.#endMs = endMs
     this.#drainUntilMs = nowMs + drainMs + QUIET_MS
     if (Number.isNaN(this.#cpuMs)) this.#cpuMs = 0
@@ -339,14 +378,15 @@ export class Generator implements Exchange {
   #finish(): void {
     if (this.#phase === 'done') return
     for (const conversation of this.#open) conversation.expire(Infinity)
+    this.#publish()
+    this.#audience.audit()
     this.#phase = 'done'
     // Closing the links may still count something; the report is what was known here.
     const errors = this.errors.counts()
     clearInterval(this.#sweeper)
     this.#pacer?.close()
     for (const conversation of this.#open) conversation.link?.close()
-    this.#counters[COUNTER.sent] = this.#sent
-    this.#counters[COUNTER.answered] = this.#answered + this.#wrong
+    this.#audience.close()
     this.#counters[COUNTER.open] = 0
     this.#tell({
       type: 'done',

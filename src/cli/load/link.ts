@@ -19,6 +19,10 @@ export interface LinkListener {
   received(bytes: Buffer, start: number, end: number): void
   /** An answer that is none: another frame type, another prefix, an endless line. */
   garbled(): void
+  /** Where answers do not repeat the message, but come in the order of the requests: the one to message `sequence`. */
+  answered(sequence: number): void
+  /** The same, when the answer is an error or says something wrong. */
+  failed(sequence: number, kind: ErrorKind, detail: string): void
   closed(kind: ErrorKind, detail: string): void
 }
 

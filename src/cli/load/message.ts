@@ -65,6 +65,15 @@ export class MessagePattern {
     if (this.#newline) into[at + this.sizeBytes - 1] = NEWLINE
   }
 
+  /** The connection whose message this is; −1 when it is none of this run, whatever the rest of it says. */
+  connectionOf(bytes: Buffer, start: number, end: number): number {
+    if (end - start < FILLER_AT || readDigits(bytes, start, 3) !== this.#tag) return -1
+    const from = readDigits(bytes, start + CONNECTION_AT, 3)
+    const sequence = readDigits(bytes, start + SEQUENCE_AT, 6)
+    const check = readDigits(bytes, start + CHECK_AT, 4)
+    return from >= 0 && sequence >= 0 && check === checkOf(this.#tag, from, sequence) ? from : -1
+  }
+
   /**
    * The sequence number of the message in `bytes[start, end)` (its newline is not part of it), or one of `WRONG`. A
    * message that can be identified but is damaged answers `unreadable` and leaves its number in `damaged`.

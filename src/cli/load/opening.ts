@@ -1,22 +1,56 @@
 // Opens the link that a plan asks for, from a local address that has ports left.
+import { assert } from '../../lib/assert.ts'
+import { ChatLink } from './chat-link.ts'
+import { HttpLink, requestOf } from './http-link.ts'
+import { lineLink } from './line-link.ts'
 import type { Link, LinkAddress, LinkListener } from './link.ts'
+import type { MessageIds } from './message-ids.ts'
 import type { LoadPlan } from './plan.ts'
-import { TcpLink } from './tcp-link.ts'
 import { UdpLink } from './udp-link.ts'
 import { WsLink } from './ws-link.ts'
 
 /** Connections from one address to one target: Linux has 28,232 ephemeral ports by default. */
 export const CONNECTIONS_PER_ADDRESS = 20_000
 
-export function openLink(plan: LoadPlan, address: string, connection: number, listener: LinkListener): Link {
-  const where: LinkAddress = { address, port: plan.port, localAddress: localAddressOf(address, connection) }
-  switch (plan.transport) {
-    case 'ws':
-      return new WsLink(plan, connection, where, listener)
-    case 'tcp':
-      return new TcpLink(plan, where, listener)
-    case 'udp':
-      return new UdpLink(where, listener)
+/** Opens the links of one thread. */
+export class Opening {
+  readonly #plan: LoadPlan
+  readonly #address: string
+  readonly #ids: MessageIds | undefined
+  readonly #request: Buffer
+
+  /** `ids` is what links of chat check theirs with. */
+  constructor(plan: LoadPlan, address: string, ids: MessageIds | undefined) {
+    this.#plan = plan
+    this.#address = address
+    this.#ids = ids
+    this.#request = plan.http === undefined ? Buffer.alloc(0) : requestOf(plan, plan.http)
+  }
+
+  link(connection: number, listener: LinkListener): Link {
+    const plan = this.#plan
+    const where = this.address(connection)
+    switch (plan.transport) {
+      case 'ws':
+        return new WsLink(plan, connection, where, listener)
+      case 'tcp':
+        return lineLink(plan, where, listener)
+      case 'udp':
+        return new UdpLink(where, listener)
+      case 'http':
+        return new HttpLink(this.#request, plan.timeoutMs, where, listener)
+      case 'chat': {
+        const { chat, sizeBytes, timeoutMs } = plan
+        const ids = this.#ids
+        assert(chat !== undefined && ids !== undefined, 'a plan for chat has both')
+        return new ChatLink({ chat, sizeBytes, timeoutMs, number: connection, ids }, where, listener)
+      }
+    }
+  }
+
+  /** Of the connection with that number. */
+  address(connection: number): LinkAddress {
+    return { address: this.#address, port: this.#plan.port, localAddress: localAddressOf(this.#address, connection) }
   }
 }
 

@@ -11,16 +11,44 @@ export const THREADS_MAX = 64
 const TIMEOUT_MS_MAX = 60_000
 const RAMP_PER_SECOND_MAX = 100_000
 /** A line of the echo service: longer ones come back in pieces. A datagram over IPv4. The echo service's WebSocket limit. */
-const SIZE_BYTES_MAX = { tcp: 65_536, udp: 65_507, ws: 1_048_576 } as const
+const SIZE_BYTES_MAX = { tcp: 65_536, udp: 65_507, ws: 1_048_576, chat: 4_000, http: 0 } as const
+const SUBSCRIBERS_MAX = 10_000
+/** A body is typed on the command line. */
+const BODY_BYTES_MAX = 1_048_576
 /** A datagram that did not come back within a second on its way through one machine or one network is lost. */
-const TIMEOUT_MS = { tcp: 5_000, udp: 1_000, ws: 5_000 } as const
+const TIMEOUT_MS = { tcp: 5_000, udp: 1_000, ws: 5_000, chat: 5_000, http: 5_000 } as const
 
-export type Transport = 'ws' | 'tcp' | 'udp'
+export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'http'
 
 /** Open: `ratePerSecond` over all connections, whatever comes back. Closed: `window` messages in flight per connection. */
 export type Load =
   | { readonly kind: 'open'; readonly ratePerSecond: number; readonly poisson: boolean }
   | { readonly kind: 'closed'; readonly window: number }
+
+/** Whole numbers, both ends included; connections take them in turn. */
+export interface NumberRange {
+  readonly first: number
+  readonly last: number
+}
+
+export function memberOf({ first, last }: NumberRange, index: number): number {
+  return first + (index % (last - first + 1))
+}
+
+/** What is sent to the chat service, and as whom. */
+export interface ChatPlan {
+  readonly chats: NumberRange
+  readonly senders: NumberRange
+  /** Connections that follow the chat; then there is only one chat. */
+  readonly subscribers: number
+  readonly token: string | undefined
+}
+
+/** GET without a body, POST with one. */
+export interface HttpPlan {
+  readonly body: string | undefined
+  readonly token: string | undefined
+}
 
 /** One run against one target. Crosses threads as it is. */
 export interface LoadPlan {
@@ -29,10 +57,11 @@ export interface LoadPlan {
   readonly secure: boolean
   readonly host: string
   readonly port: number
-  /** Path and query, for WebSocket. */
+  /** Path and query, for WebSocket and HTTP. */
   readonly path: string
   readonly connections: number
   readonly load: Load
+  /** Of a message; of the request's body for HTTP. */
   readonly sizeBytes: number
   readonly warmupMs: number
   readonly durationMs: number
@@ -47,6 +76,9 @@ export interface LoadPlan {
   readonly sessionKeys: boolean
   readonly insecure: boolean
   readonly pid: number | undefined
+  /** For the transport of that name. */
+  readonly chat: ChatPlan | undefined
+  readonly http: HttpPlan | undefined
 }
 
 /** The flags of the command, as typed. */
@@ -68,11 +100,17 @@ export interface LoadTestOptions {
   readonly sessionKeys?: boolean
   readonly insecure?: boolean
   readonly json?: boolean
+  readonly chat?: string | number
+  readonly sender?: string | number
+  readonly subscribers?: string | number
+  readonly token?: string
+  readonly body?: string
 }
 
 /** Targets that stand for several URLs, tried one after another. */
 export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   echo: ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
+  chat: ['chat://127.0.0.1:8081'],
 }
 
 export type PlanResult =
@@ -96,6 +134,10 @@ export function parseLoadPlans(target: string, options: LoadTestOptions, around:
 function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: PlanSurroundings): LoadPlan {
   const { options } = reader
   const place = targetOf(url, reader)
+  const { transport } = place
+  const chat = transport === 'chat' ? chatOf(reader) : undefined
+  const http = transport === 'http' ? httpOf(reader) : undefined
+  refuseOthers(transport, reader)
   const connections = reader.whole('connections', 100, 1, CONNECTIONS_MAX)
   const threads = reader.whole('threads', threadsFor(around.cores), 1, THREADS_MAX)
   const mode = options.mode ?? 'prefixed'
@@ -110,16 +152,19 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
     connections,
     load:
       options.rate === undefined
-        ? { kind: 'closed', window: reader.whole('window', 1, 1, WINDOW_MESSAGES_MAX) }
+        ? { kind: 'closed', window: reader.whole('window', 1, 1, transport === 'http' ? 1 : WINDOW_MESSAGES_MAX) }
         : {
             kind: 'open',
             ratePerSecond: reader.number('rate', 1, 0.1, RATE_PER_SECOND_MAX),
             poisson: options.poisson === true,
           },
-    sizeBytes: reader.size('size', 64, MESSAGE_BYTES_MIN, SIZE_BYTES_MAX[place.transport]),
+    sizeBytes:
+      transport === 'http'
+        ? Buffer.byteLength(options.body ?? '')
+        : reader.size('size', 64, MESSAGE_BYTES_MIN, SIZE_BYTES_MAX[transport]),
     warmupMs: reader.duration('warmup', 2_000, 0, DURATION_MS_MAX),
     durationMs: reader.duration('duration', 10_000, 100, DURATION_MS_MAX),
-    timeoutMs: reader.duration('timeout', TIMEOUT_MS[place.transport], 10, TIMEOUT_MS_MAX),
+    timeoutMs: reader.duration('timeout', TIMEOUT_MS[transport], 10, TIMEOUT_MS_MAX),
     threads: Math.min(threads, connections),
     rampPerSecond: reader.whole('ramp', 2_000, 1, RAMP_PER_SECOND_MAX),
     seed: reader.whole('seed', around.seed, 0, 2 ** 32 - 1),
@@ -128,7 +173,43 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
     sessionKeys: options.sessionKeys === true,
     insecure: options.insecure === true,
     pid: options.pid === undefined ? undefined : reader.whole('pid', 0, 1, 2 ** 31 - 1),
+    chat,
+    http,
   }
+}
+
+function chatOf(reader: OptionReader<LoadTestOptions>): ChatPlan {
+  const chats = rangeOf(reader, 'chat')
+  const subscribers = reader.whole('subscribers', 0, 0, SUBSCRIBERS_MAX)
+  if (subscribers > 0 && chats.first !== chats.last) reader.problem('--subscribers follow one chat, not several')
+  return { chats, senders: rangeOf(reader, 'sender'), subscribers, token: reader.options.token }
+}
+
+/** `7`, or `1-50`. */
+function rangeOf(reader: OptionReader<LoadTestOptions>, name: 'chat' | 'sender'): NumberRange {
+  const given = reader.options[name] ?? 1
+  const [, from, to = from] = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(String(given)) ?? []
+  const range = { first: Number(from), last: Number(to) }
+  if (range.first >= 1 && range.last >= range.first) return range
+  reader.problem(`--${name} is an id, or a range of them such as 1-50, not "${given}"`)
+  return { first: 1, last: 1 }
+}
+
+function httpOf(reader: OptionReader<LoadTestOptions>): HttpPlan {
+  const { body, token, size } = reader.options
+  if (Buffer.byteLength(body ?? '') > BODY_BYTES_MAX) reader.problem(`--body has at most ${BODY_BYTES_MAX} bytes`)
+  if (size !== undefined) reader.problem('--size has no meaning for http: the body is sent as it is')
+  return { body, token }
+}
+
+/** What only another transport knows would be ignored silently. */
+function refuseOthers(transport: Transport, reader: OptionReader<LoadTestOptions>): void {
+  const { chat, sender, subscribers, token, body } = reader.options
+  const ofChat = [chat, sender, subscribers].some((value) => value !== undefined)
+  if (ofChat && transport !== 'chat') reader.problem('--chat, --sender and --subscribers need a chat target')
+  if (token !== undefined && transport !== 'chat' && transport !== 'http')
+    reader.problem('--token needs a chat or http target')
+  if (body !== undefined && transport !== 'http') reader.problem('--body needs an http target')
 }
 
 /** The server runs on the same machine more often than not: a quarter of the cores for the generator. */
@@ -138,20 +219,30 @@ function threadsFor(cores: number): number {
 
 type Place = Pick<LoadPlan, 'transport' | 'secure' | 'host' | 'port' | 'path'>
 
+const SCHEMES: Readonly<Record<string, Transport>> = {
+  ws: 'ws',
+  wss: 'ws',
+  tcp: 'tcp',
+  udp: 'udp',
+  http: 'http',
+  chat: 'chat',
+}
+/** The URL class drops a port that is the scheme's default. */
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { ws: 80, wss: 443, http: 80 }
+
 function targetOf(target: string, reader: OptionReader<LoadTestOptions>): Place {
   const url = URL.canParse(target) ? new URL(target) : undefined
-  const scheme = url?.protocol.slice(0, -1)
-  const none = { transport: 'ws', secure: false, host: '', port: 0, path: '/' } as const
-  if (url === undefined || (scheme !== 'ws' && scheme !== 'wss' && scheme !== 'tcp' && scheme !== 'udp')) {
+  const scheme = url?.protocol.slice(0, -1) ?? ''
+  const transport = SCHEMES[scheme]
+  if (url === undefined || transport === undefined) {
+    const schemes = Object.keys(SCHEMES).map((name) => `${name}://`)
     reader.problem(
-      `"${target}" is no target: ws://, wss://, tcp:// or udp://host:port, or ${Object.keys(SCENARIOS).join(', ')}`,
+      `"${target}" is no target: ${schemes.join(', ')} with host:port, or ${Object.keys(SCENARIOS).join(', ')}`,
     )
-    return none
+    return { transport: 'ws', secure: false, host: '', port: 0, path: '/' }
   }
-  const secure = scheme === 'wss'
-  const transport = secure ? 'ws' : scheme
-  // The URL class drops a port that is the scheme's default.
-  const port = url.port === '' && transport === 'ws' ? (secure ? 443 : 80) : Number(url.port)
+  const port = url.port === '' ? (DEFAULT_PORTS[scheme] ?? 0) : Number(url.port)
   if (url.hostname === '' || port === 0) reader.problem(`"${target}" needs a host and a port`)
-  return { transport, secure, host: url.hostname.replace(/^\[|\]$/g, ''), port, path: url.pathname + url.search }
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  return { transport, secure: scheme === 'wss', host, port, path: url.pathname + url.search }
 }

@@ -8,6 +8,8 @@ import { ERROR_KINDS, type ErrorKind, type TallyCounts } from './tally.ts'
 const SEND_LAG_P99_NS_MAX = 2e6
 /** A generator thread that is busy for so much of the time measures itself. */
 const GENERATOR_BUSY_MAX = 0.95
+/** Details of errors that come from a rate limit: of chat over TCP, of HTTP. */
+const LIMIT_REFUSALS = ['failed: rate limit exceeded', 'failed: HTTP 429']
 
 export interface RunReport {
   readonly target: string
@@ -36,6 +38,8 @@ export interface RunReport {
     readonly missing: number
     readonly unsent: number
   }
+  /** Followers of the chat, and the messages of this run that reached them. */
+  readonly subscribers?: { readonly wanted: number; readonly opened: number; readonly pushes: number }
   /** Answers that arrived in the measured time. */
   readonly throughput: { readonly measuredMs: number; readonly answers: number; readonly answersPerSecond: number }
   /** From the intended send time (open loop) or from the send (closed loop) to the answer. */
@@ -65,7 +69,7 @@ export type ServerReport =
 /** What limits the meaning of the figures. */
 export function warningsOf(report: Omit<RunReport, 'warnings'>): string[] {
   const warnings: string[] = []
-  const { generator, load, messages, throughput } = report
+  const { errors, generator, load, messages, throughput } = report
   const lag = generator.sendLag
   if (lag !== undefined && lag.p99Ns > SEND_LAG_P99_NS_MAX) {
     warnings.push(
@@ -84,6 +88,13 @@ export function warningsOf(report: Omit<RunReport, 'warnings'>): string[] {
       `the generator was the limit: a thread of it was busy for ${percent(busiest)} of the time; raise --threads`,
     )
   }
+  const limited = LIMIT_REFUSALS.reduce((sum, detail) => sum + (errors.details[detail] ?? 0), 0)
+  if (limited > 0) {
+    warnings.push(
+      `the server limits its clients and refused ${count(limited)} requests: for a load test of chat, raise ` +
+        'services.chat.rateLimit.rate (0 turns the limit off)',
+    )
+  }
   if (throughput.answers === 0) warnings.push('no answer arrived in the measured time')
   return warnings
 }
@@ -96,7 +107,7 @@ export function formatReport(report: RunReport): string {
 }
 
 function loadLines(report: RunReport): string[] {
-  const { connections, messages, throughput, load } = report
+  const { connections, messages, throughput, load, subscribers } = report
   const how =
     load.kind === 'open'
       ? `open loop, ${count(load.ratePerSecond)} msg/s${load.poisson ? ' (Poisson)' : ''}`
@@ -108,6 +119,11 @@ function loadLines(report: RunReport): string[] {
     `Messages:    ${count(messages.sent)} sent, ${count(messages.answered)} answered, ${count(messages.wrong)} wrong, ${count(messages.missing)} missing`,
     `Throughput:  ${count(throughput.answersPerSecond)} msg/s (${count(throughput.answers)} answers in ${time(throughput.measuredMs * 1e6)})`,
   ]
+  if (subscribers !== undefined) {
+    lines.push(
+      `Subscribers: ${count(subscribers.opened)} of ${count(subscribers.wanted)} opened, ${count(subscribers.pushes)} messages pushed`,
+    )
+  }
   if (report.endedEarly !== undefined) lines.push(`Ended early: ${report.endedEarly}`)
   return lines
 }

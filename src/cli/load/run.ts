@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../lib/clock.ts'
 import { LatencyHistogram } from './histogram.ts'
+import { MessageIds } from './message-ids.ts'
 import type { LoadPlan } from './plan.ts'
 import { cpuNsBetween, type ProcessSample, sampleProcess } from './process-probe.ts'
 import { Progress, type TextSink } from './progress.ts'
@@ -54,10 +55,16 @@ class LoadRun {
     this.#around = around
     this.#startMs = around.clock.nowMs()
     this.#counters = allocateCounters(plan.threads)
+    const ids = plan.chat === undefined ? undefined : MessageIds.allocate()
+    const shareOf = (count: number, thread: number): number => Math.floor((thread * count) / plan.threads)
+    const subscribers = plan.chat?.subscribers ?? 0
     for (let thread = 0; thread < plan.threads; thread++) {
-      const first = Math.floor((thread * plan.connections) / plan.threads)
-      const end = Math.floor(((thread + 1) * plan.connections) / plan.threads)
-      this.#threads.push(new GeneratorThread({ plan, address, thread, first, end, counters: this.#counters }))
+      const first = shareOf(plan.connections, thread)
+      const end = shareOf(plan.connections, thread + 1)
+      const before = shareOf(subscribers, thread)
+      const followers = { first: plan.connections + before, count: shareOf(subscribers, thread + 1) - before }
+      const common = { plan, address, ids, counters: this.#counters }
+      this.#threads.push(new GeneratorThread({ ...common, thread, first, end, subscribers: followers }))
     }
     this.#progress = new Progress(around.progress)
     this.#ticker = setInterval(() => this.#show(), this.#progress.everyMs)
@@ -160,6 +167,15 @@ class LoadRun {
       throughput: { measuredMs, answers, answersPerSecond: measuredMs === 0 ? 0 : (answers / measuredMs) * 1_000 },
       latency: latency.summary(),
       errors: { total: errors.total, ...errors.counts() },
+      ...(plan.chat === undefined || plan.chat.subscribers === 0
+        ? {}
+        : {
+            subscribers: {
+              wanted: plan.chat.subscribers,
+              opened: this.#sum(COUNTER.subscribed),
+              pushes: this.#sum(COUNTER.pushed),
+            },
+          }),
       generator: {
         busy: results.map((result) => (result.measuredMs === 0 ? 0 : result.cpuMs / result.measuredMs)),
         cpuUsPerMessage: answers === 0 ? 0 : (total((result) => result.cpuMs) * 1_000) / answers,

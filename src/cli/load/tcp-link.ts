@@ -1,24 +1,25 @@
-// A TCP connection of the load generator: one message a line, as it is or behind the echo service's prefix.
+// A TCP connection of the load generator: bytes both ways, and one end. What they mean is its listener's business.
 import { connect, type Socket } from 'node:net'
-import { LineSplitter } from './line.ts'
 import { codeOf, type Link, type LinkAddress, type LinkListener, openFailure } from './link.ts'
-import type { LoadPlan } from './plan.ts'
 import { Slab } from './slab.ts'
 
 /** All connections of a thread read into this one: what it holds is used up before the next read. */
 const readBuffer = Buffer.allocUnsafeSlow(256 * 1024)
 const slab = new Slab()
 
+export interface ByteListener extends Pick<LinkListener, 'opened' | 'closed'> {
+  /** `bytes[0, end)`, valid only during the call; behind `end` are older ones. */
+  arrived(bytes: Buffer, end: number): void
+}
+
 export class TcpLink implements Link {
   readonly #socket: Socket
-  readonly #listener: LinkListener
-  readonly #lines: LineSplitter
+  readonly #listener: ByteListener
   #state: 'opening' | 'open' | 'closed' = 'opening'
   #timer: NodeJS.Timeout | undefined
 
-  constructor(plan: LoadPlan, where: LinkAddress, listener: LinkListener) {
+  constructor(where: LinkAddress, timeoutMs: number, listener: ByteListener) {
     this.#listener = listener
-    this.#lines = new LineSplitter(plan.sizeBytes, plan.mode === 'prefixed', listener)
     this.#socket = connect({
       host: where.address,
       port: where.port,
@@ -27,12 +28,12 @@ export class TcpLink implements Link {
       onread: {
         buffer: readBuffer,
         callback: (bytes) => {
-          this.#lines.push(readBuffer, bytes)
+          listener.arrived(readBuffer, bytes)
           return true
         },
       },
     })
-    this.#timer = setTimeout(() => this.#finish('connect-timeout', ''), plan.timeoutMs)
+    this.#timer = setTimeout(() => this.#finish('connect-timeout', ''), timeoutMs)
     this.#listen()
   }
 
@@ -52,6 +53,11 @@ export class TcpLink implements Link {
   end(): void {
     const bytes = slab.end()
     if (bytes !== undefined) this.#socket.write(bytes)
+  }
+
+  /** Without `begin` and `end`: the bytes must stay as they are. */
+  write(bytes: Buffer | string): void {
+    this.#socket.write(bytes)
   }
 
   close(): void {

@@ -11,6 +11,10 @@ export interface GeneratorStart {
   /** The numbers of the thread's connections: [first, end). */
   readonly first: number
   readonly end: number
+  /** How many subscribers the thread opens after its connections, and the number of the first. */
+  readonly subscribers: { readonly first: number; readonly count: number }
+  /** Message ids that were acknowledged, for chat. */
+  readonly ids: SharedArrayBuffer | undefined
   readonly counters: SharedArrayBuffer
 }
 
@@ -41,7 +45,20 @@ export interface GeneratorResult {
 }
 
 /** One row per thread, written by it alone; the command reads them for its progress line and its CPU figures. */
-export const COUNTER = { sent: 0, answered: 1, errors: 2, open: 3, opened: 4, failed: 5 } as const
+export const COUNTER = {
+  sent: 0,
+  answered: 1,
+  errors: 2,
+  open: 3,
+  opened: 4,
+  failed: 5,
+  /** Rightly answered; without an answer so far; 1 while the thread may still send: what subscribers have to wait for. */
+  right: 6,
+  unanswered: 7,
+  sending: 8,
+  subscribed: 9,
+  pushed: 10,
+} as const
 const COUNTER_WORDS = 16 // 128 bytes: threads do not share a cache line pair
 
 export function allocateCounters(threads: number): SharedArrayBuffer {

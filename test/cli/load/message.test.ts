@@ -53,3 +53,17 @@ test('message: another connection, or another run, is foreign', () => {
   assert.equal(pattern.read(Buffer.alloc(64, 'hello '), 0, 64, 5), WRONG.unreadable)
   assert.equal(pattern.damaged, -1)
 })
+
+test('message: whose it is can be told without knowing who should have sent it', () => {
+  fc.assert(
+    fc.property(sizes, connections, sequences, (size, connection, sequence) => {
+      const pattern = new MessagePattern(size, 3, false)
+      const bytes = Buffer.alloc(size + 2, 0xff)
+      pattern.write(bytes, 1, connection, sequence)
+      assert.equal(pattern.connectionOf(bytes, 1, size + 1), connection)
+      assert.equal(new MessagePattern(size, 4, false).connectionOf(bytes, 1, size + 1), -1)
+      assert.equal(pattern.connectionOf(bytes, 0, size), -1)
+      assert.equal(pattern.connectionOf(bytes, 1, 16), -1)
+    }),
+  )
+})

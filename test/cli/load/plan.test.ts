@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type LoadPlan, type LoadTestOptions, parseLoadPlans } from '../../../src/cli/load/plan.ts'
+import { type LoadPlan, type LoadTestOptions, memberOf, parseLoadPlans } from '../../../src/cli/load/plan.ts'
 
 const AROUND = { cores: 8, seed: 11 }
 
@@ -37,6 +37,8 @@ test('plan: the defaults', () => {
     sessionKeys: false,
     insecure: false,
     pid: undefined,
+    chat: undefined,
+    http: undefined,
   })
 })
 
@@ -52,9 +54,51 @@ test('plan: targets', () => {
     plans?.map(({ url }) => url),
     ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
   )
-  for (const wrong of ['', 'ws', 'http://127.0.0.1:80', 'tcp://127.0.0.1', 'udp://:5']) {
+  for (const wrong of ['', 'ws', 'https://127.0.0.1:80', 'chat://127.0.0.1', 'tcp://127.0.0.1', 'udp://:5']) {
     assert.equal(problemsOf(wrong).length, 1, wrong)
   }
+})
+
+test('plan: chat: who writes where, and who listens', () => {
+  const plan = planOf('chat')
+  assert.deepEqual([plan.url, plan.transport, plan.port], ['chat://127.0.0.1:8081', 'chat', 8081])
+  const one = { first: 1, last: 1 }
+  assert.deepEqual(plan.chat, { chats: one, senders: one, subscribers: 0, token: undefined })
+  const other = planOf('chat://h:1', { chat: 7, sender: '10-12', subscribers: 3, token: 'abc', size: 4_000 })
+  assert.deepEqual(other.chat, {
+    chats: { first: 7, last: 7 },
+    senders: { first: 10, last: 12 },
+    subscribers: 3,
+    token: 'abc',
+  })
+  assert.deepEqual(
+    [0, 1, 2, 3, 4].map((number) => memberOf({ first: 10, last: 12 }, number)),
+    [10, 11, 12, 10, 11],
+  )
+  assert.deepEqual(problemsOf('chat', { chat: '1-2', subscribers: 1, sender: '5-4', size: 4_001 }), [
+    '--subscribers follow one chat, not several',
+    '--sender is an id, or a range of them such as 1-50, not "5-4"',
+    '--size is 17 B to 4000 B, not "4001"',
+  ])
+  for (const sender of ['0', '', '-', '1-', 'x', '1.5', '-1']) assert.equal(problemsOf('chat', { sender }).length, 1)
+})
+
+test('plan: http: GET, or POST of a body', () => {
+  const get = planOf('http://h/path?q=1')
+  assert.deepEqual([get.port, get.path, get.sizeBytes, get.timeoutMs], [80, '/path?q=1', 0, 5_000])
+  assert.deepEqual(get.http, { body: undefined, token: undefined })
+  const post = planOf('http://h:1', { body: '{"ї":1}', token: 'abc' })
+  assert.deepEqual([post.sizeBytes, post.http], [8, { body: '{"ї":1}', token: 'abc' }])
+  assert.deepEqual(problemsOf('http://h:1', { size: 64, window: 2, body: 'x'.repeat(1_048_577) }), [
+    '--body has at most 1048576 bytes',
+    '--size has no meaning for http: the body is sent as it is',
+    '--window is 1 to 1, not "2"',
+  ])
+  assert.deepEqual(problemsOf('udp://h:1', { body: '', sender: 1, token: 'x' }), [
+    '--chat, --sender and --subscribers need a chat target',
+    '--token needs a chat or http target',
+    '--body needs an http target',
+  ])
 })
 
 test('plan: flags as text or numbers', () => {

@@ -90,6 +90,21 @@ test('report: a process that cannot be watched', () => {
   )
 })
 
+test('report: subscribers of a chat, and a server that limits its clients', () => {
+  const text = formatReport({ ...CLEAN, subscribers: { wanted: 3, opened: 2, pushes: 12_345 } })
+  assert.match(text, /\nSubscribers: 2 of 3 opened, 12,345 messages pushed\n/)
+  for (const [reason, times] of [
+    ['rate limit exceeded', 1_200],
+    ['HTTP 429', 3],
+  ] as const) {
+    const errors = { total: times, kinds: { failed: times }, details: { [`failed: ${reason}`]: times } }
+    const [warning] = warningsOf({ ...CLEAN, errors })
+    assert.match(String(warning), /refused [\d,]+ requests: .* raise services\.chat\.rateLimit\.rate \(0 turns/)
+  }
+  const errors = { total: 1, kinds: { failed: 1 }, details: { 'failed: HTTP 500': 1 } }
+  assert.deepEqual(warningsOf({ ...CLEAN, errors }), [])
+})
+
 test('report: warnings say what limits the figures', () => {
   assert.deepEqual(warningsOf(CLEAN), [])
   assert.match(String(warningsOf({ ...CLEAN, generator: { busy: [0.2, 0.97], cpuUsPerMessage: 1 } })), /busy for 97 %/)
