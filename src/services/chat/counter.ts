@@ -1,4 +1,4 @@
-// The metrics of chat, as cells that its edges increment.
+// The metrics of chat in one table, and those of TCP and UDP as cells that they increment.
 import type { Family } from '../../observe/family.ts'
 import type { Cell, HistogramCell, ThreadMetrics } from '../../observe/metrics.ts'
 
@@ -135,8 +135,6 @@ export interface ChatCounters {
   packet(transport: PacketTransport, type: PacketType | 'other'): void
   error(reason: ErrorReason): void
   udpDropped(reason: UdpDropReason): void
-  /** `route` as in the table above, `{id}` included; whatever is not in it counts as `other`. */
-  httpRequest(method: string, route: string, status: number): void
 }
 
 export function chatCounters(metrics: ThreadMetrics): ChatCounters {
@@ -144,7 +142,6 @@ export function chatCounters(metrics: ThreadMetrics): ChatCounters {
   const packets = metrics.counter(CHAT_FAMILIES.packets)
   const errors = metrics.counter(CHAT_FAMILIES.errors)
   const dropped = metrics.counter(CHAT_FAMILIES.udpDropped)
-  const requests = metrics.counter(CHAT_FAMILIES.httpRequests)
   const ofTransport = {
     tcp: cellsOf([...PACKET_TYPES, 'other'], (type) => packets.cell({ transport: 'tcp', packet_type: type })),
     udp: cellsOf([...PACKET_TYPES, 'other'], (type) => packets.cell({ transport: 'udp', packet_type: type })),
@@ -166,9 +163,6 @@ export function chatCounters(metrics: ThreadMetrics): ChatCounters {
     },
     udpDropped(reason) {
       ofDrop[reason].value++
-    },
-    httpRequest(method, route, status) {
-      requests.cell({ method, route, status: String(status) }).value++
     },
   }
 }
