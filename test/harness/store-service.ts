@@ -1,6 +1,7 @@
 // A service for tests of the store, loaded through `modules`: lines that keep, read and remove states, and an actor that
 // keeps its own. Each line begins with a word of the client's that its answer repeats.
 import {
+  type ActorContext,
   type Connection,
   defineActor,
   defineService,
@@ -11,35 +12,69 @@ import {
 
 const NEWLINE = 0x0a
 
+interface Count {
+  count: number
+}
+
+const create = async (_id: string, context: ActorContext): Promise<Count> =>
+  (await context.load<Count>()) ?? { count: 0 }
+
 /** A count that lasts: each `add` is on disk before it is answered. */
 export const account = defineActor({
   kind: 'account',
-  create: async (_id, context) => (await context.load<{ count: number }>()) ?? { count: 0 },
+  create,
   on: {
     async add(state, amount: number, context) {
       await context.save({ count: state.count + amount })
       state.count += amount
       return state.count
     },
-    /** On disk only when it is passivated. */
-    note(state, amount: number) {
-      state.count += amount
-      return state.count
-    },
-    /** Saves each number up to the last, and waits for none of it. */
-    run(state, last: number, context) {
-      while (state.count < last) {
+    /** Saves so many numbers, and waits for none of it. */
+    run(state, numbers: number, context) {
+      for (let left = numbers; left > 0; left--) {
         state.count++
         context.save(state).catch(() => {})
       }
       return state.count
     },
+    /** Posts so many numbers to the first chat, and waits for none of it. */
+    post(state, numbers: number, { id, store }) {
+      for (let left = numbers; left > 0; left--) {
+        const content = `${id} ${++state.count}`
+        store.addMessage({ chatId: 1, senderId: 1, content, type: 'Text', createSender: false }).catch(() => {})
+      }
+      return state.count
+    },
     read: (state) => state.count,
-    async forget(state, _none: undefined, context) {
+    async forget(_state, _none: undefined, context) {
       await context.forget()
-      state.count = 0
       context.stop()
     },
+  },
+})
+
+/** Reads what was posted. */
+export const reader = defineActor({
+  kind: 'reader',
+  create: () => ({}),
+  on: {
+    total: async (_state, _none: undefined, { store }) =>
+      (await store.recentMessages({ chatId: 1, count: 0 }))?.total ?? 0,
+    page: async (_state, from: number, { store }) =>
+      (await store.messages({ chatId: 1, from, count: 1_000 })).map(({ content }) => content),
+  },
+})
+
+/** A count that is saved when it is passivated, and only then. */
+export const notebook = defineActor({
+  kind: 'notebook',
+  create,
+  on: {
+    note(state, amount: number) {
+      state.count += amount
+      return state.count
+    },
+    noted: (state) => state.count,
   },
   passivated: (state, context) => context.save(state),
 })
@@ -47,7 +82,6 @@ export const account = defineActor({
 async function obey(context: ServiceContext<unknown>, startedWith: string, line: string): Promise<string> {
   const [command = '', name = '', ...rest] = line.split(' ')
   const { store } = context
-  const ref = context.actor(account, name)
   switch (command) {
     case 'put':
       await store.putState({ key: name, value: Buffer.from(rest.join(' ')) })
@@ -59,14 +93,17 @@ async function obey(context: ServiceContext<unknown>, startedWith: string, line:
     case 'started':
       return startedWith
     case 'add':
-    case 'note':
     case 'run':
-      return `${await ref.ask(command, Number(rest[0]))}`
+      return `${await context.actor(account, name).ask(command, Number(rest[0]))}`
     case 'read':
-      return `${await ref.ask('read')}`
+      return `${await context.actor(account, name).ask(command)}`
     case 'forget':
-      await ref.ask('forget')
+      await context.actor(account, name).ask(command)
       return 'ok'
+    case 'note':
+      return `${await context.actor(notebook, name).ask(command, Number(rest[0]))}`
+    case 'noted':
+      return `${await context.actor(notebook, name).ask(command)}`
     default:
       return `what is ${command}`
   }
