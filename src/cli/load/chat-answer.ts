@@ -34,22 +34,28 @@ export function errorOf(bytes: Buffer, start: number, end: number): string | und
   return `not an answer: ${text.slice(0, REASON_CHARACTERS_MAX)}`
 }
 
-/** A pushed message: its chat, its id, and where its content lies in the line. Undefined: another push, or none. */
+/** A pushed message: its chat, its id, its text. */
 export interface PushedMessage {
   readonly chatId: number
   readonly id: number
   readonly content: string
 }
 
-/** `garbled`: the line is no push at all. */
+interface Push {
+  readonly packet_type?: unknown
+  readonly chat_id?: unknown
+  readonly message?: { readonly id?: unknown; readonly content?: unknown } | null
+}
+
+/** `other`: a push that tells of no message. `garbled`: no push at all. */
 export function pushOf(line: string): PushedMessage | 'other' | 'garbled' {
-  let push: { packet_type?: unknown; chat_id?: unknown; message?: { id?: unknown; content?: unknown } }
+  let push: Push | null
   try {
-    push = JSON.parse(line) as typeof push
+    push = JSON.parse(line) as Push | null
   } catch {
     return 'garbled'
   }
-  const { packet_type, chat_id, message } = push
+  const { packet_type, chat_id, message } = push ?? {}
   if (packet_type === 'Typing' || packet_type === 'Status') return 'other'
   if (packet_type !== 'Message' || typeof chat_id !== 'number') return 'garbled'
   const { id, content } = message ?? {}
