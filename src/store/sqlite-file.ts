@@ -39,6 +39,6 @@ export class SqliteFile {
 }
 
 export function fileFailure(state: 'gone' | 'replaced', path: string): StoreFailure {
-  const what = state === 'gone' ? 'deleted or moved away' : 'replaced or cut off'
+  const what = state === 'gone' ? 'deleted, emptied or moved away' : 'replaced or cut off'
   return { ok: false, code: 'STORE_FAILED', problem: `${path} or its journal was ${what}` }
 }

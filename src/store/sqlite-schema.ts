@@ -50,11 +50,10 @@ const STEPS: readonly string[] = [
 export const SCHEMA_VERSION = STEPS.length
 
 /**
- * Brings the tables up to date, in one transaction; answers the version found. Throws SQLite's errors, and STORE_FAILED
- * for a file of another program or of a newer version.
+ * The version of the tables, 0 for an empty file. Throws SQLite's errors, and STORE_FAILED for a file of another program or
+ * of a newer version.
  */
-export function migrate(database: DatabaseSync, nowSeconds: number): number {
-  database.exec('BEGIN IMMEDIATE')
+export function schemaOf(database: DatabaseSync): number {
   const version = pragma(database, 'user_version')
   const application = pragma(database, 'application_id')
   if (version > 0 ? application !== APPLICATION_ID : hasTables(database)) {
@@ -64,13 +63,16 @@ export function migrate(database: DatabaseSync, nowSeconds: number): number {
     const problem = `a newer version of Polyloop wrote the file: its schema is ${version}, this one knows ${SCHEMA_VERSION}`
     throw new PolyloopError('STORE_FAILED', { problem })
   }
+  return version
+}
+
+/** Brings the tables up to date, in one transaction. Throws SQLite's errors; the connection is to be closed then. */
+export function migrate(database: DatabaseSync, version: number, nowSeconds: number): void {
+  if (version === SCHEMA_VERSION) return
+  database.exec('BEGIN IMMEDIATE')
   for (const step of STEPS.slice(version)) database.exec(step)
   if (version === 0) seed(database, nowSeconds)
-  if (version < SCHEMA_VERSION) {
-    database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}`)
-  }
-  database.exec('COMMIT')
-  return version
+  database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`)
 }
 
 /** User 1 and chat 1, who a fresh store holds. */

@@ -2,15 +2,16 @@
 // trouble it recovers by itself: it rolls back, and opens the file anew where what is open cannot be trusted.
 //
 //     closed ──(a batch, at most every REOPEN_MS)──▶ open ──(anything but a full disk)──▶ closed
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Clock } from '../lib/clock.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import { isOfOneCall, sqliteFailure } from './sqlite-failure.ts'
 import { fileFailure, SqliteFile } from './sqlite-file.ts'
 import { SqliteOperations } from './sqlite-operations.ts'
-import { migrate, SCHEMA_VERSION } from './sqlite-schema.ts'
+import { migrate, SCHEMA_VERSION, schemaOf } from './sqlite-schema.ts'
 import {
   isWrite,
   perform,
@@ -24,10 +25,10 @@ import {
 export const REOPEN_MS = 100
 const LINES_PER_SECOND = 1
 
-// locking_mode comes first: the journal then needs no shared memory beside the file, and nobody else gets in. FULL syncs
-// the journal at each commit; the two fullfsync are for macOS, where a sync alone stops at the disk's cache.
+// Before anything is read: the journal then needs no shared memory beside the file, and nobody else gets in.
+const LOCK = 'PRAGMA locking_mode = EXCLUSIVE'
+// FULL syncs the journal at each commit; the two fullfsync are for macOS, where a sync alone stops at the disk's cache.
 const PRAGMAS = `
-  PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   PRAGMA fullfsync = ON;
@@ -59,6 +60,8 @@ export class SqliteStore implements StoreEngine {
   #session: Session | undefined
   /** There was a file: one that is missing later is not made anew behind everybody's back. */
   #wasOpen = false
+  /** Parts may have been cut off, which SQLite fills with zeros when it closes: all pages are looked at before it is used. */
+  #isSuspect = false
   #isFailing = false
   #lastFailure: StoreFailure = { ok: false, code: 'STORE_FAILED', problem: 'it is closed' }
   #retryAtMs = Number.NEGATIVE_INFINITY
@@ -101,7 +104,10 @@ export class SqliteStore implements StoreEngine {
     const state = file.state()
     if (state !== 'intact') {
       // What is open still has everything in it while the file is gone: reads go on, and the file may come back.
-      if (state === 'replaced') this.#closeSession()
+      if (state === 'replaced') {
+        this.#isSuspect = true
+        this.#closeSession()
+      }
       return this.#withoutWrites(calls, this.#failed(fileFailure(state, this.#path)))
     }
     const outcomes: StoreOutcome[] = []
@@ -143,7 +149,7 @@ export class SqliteStore implements StoreEngine {
     if (nowMs < this.#retryAtMs) return undefined
     let database: DatabaseSync | undefined
     try {
-      if (this.#wasOpen && !existsSync(this.#path)) {
+      if (this.#wasOpen && isMissing(this.#path)) {
         this.#retryAtMs = nowMs + REOPEN_MS
         this.#failed(fileFailure('gone', this.#path))
         return undefined
@@ -151,8 +157,12 @@ export class SqliteStore implements StoreEngine {
       mkdirSync(dirname(this.#path), { recursive: true })
       // Waiting for a lock would stop the thread: its callers come again.
       database = new DatabaseSync(this.#path, { timeout: 0 })
+      database.exec(LOCK)
+      const version = schemaOf(database)
+      if (this.#isSuspect) checkPages(database)
+      this.#isSuspect = false
       database.exec(PRAGMAS)
-      const version = migrate(database, Math.floor(this.#clock.wallMs() / 1_000))
+      migrate(database, version, Math.floor(this.#clock.wallMs() / 1_000))
       const session = sessionOf(database, this.#path, this.#clock)
       this.#session = session
       this.#wasOpen = true
@@ -195,6 +205,17 @@ function sessionOf(database: DatabaseSync, path: string, clock: Clock): Session 
     begin: database.prepare('BEGIN IMMEDIATE'),
     commit: database.prepare('COMMIT'),
   }
+}
+
+/** Reads the whole file: some seconds for a large one. Throws STORE_CORRUPT. */
+function checkPages(database: DatabaseSync): void {
+  const [problem] = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})
+  if (problem !== 'ok') throw new PolyloopError('STORE_CORRUPT', { problem: String(problem) })
+}
+
+/** SQLite takes an empty file for a new one. */
+function isMissing(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
 }
 
 function tryRollBack(database: DatabaseSync): boolean {
