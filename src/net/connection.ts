@@ -8,18 +8,17 @@ import { type Departing, Departure } from './departure.ts'
 import type { EventLoop, FramingFactory } from './event-loop.ts'
 import type { Framing, Wire } from './framing.ts'
 import { type FrozenConnection, frozenOf } from './frozen-connection.ts'
-import { detach, type TcpHandle, unsentBytesOf } from './handoff.ts'
+import { detach, type TcpHandle } from './handoff.ts'
 import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
-import { COALESCE_BYTES_MAX, type Flushable } from './outbox.ts'
+import { Output, type Sender } from './output.ts'
 import { Patience, type Patient } from './patience.ts'
-import { PendingOutput } from './pending-output.ts'
 import type { Phase } from './phase.ts'
 import { isWireCloseCode } from './websocket/close-code.ts'
 
-/** Written behind bytes that wait, to be told when they are gone. */
-const NOTHING = Buffer.alloc(0)
+/** Ends of which the service knows: it asked for them, or failed. */
+const KNOWN: readonly CloseReason[] = ['server', 'handler_error']
 
-export class Connection<State = unknown> implements Flushable, Patient, Departing {
+export class Connection<State = unknown> implements Sender, Patient, Departing {
   readonly id: number
   readonly serial: number
   readonly remote: RemoteAddress
@@ -32,8 +31,7 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   readonly loop: EventLoop
   readonly #socket: Socket
-  readonly #encrypted: boolean
-  readonly #framing: Framing
+  #framing: Framing
   #phase: Phase = 'open'
   #closeReason: CloseReason | undefined
 
@@ -41,25 +39,21 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
   #unparsed: Buffer | undefined
   #peerEnded = false
 
-  readonly #pending = new PendingOutput()
-  #inQueue = false
-  #backlogBytes = 0
-  #congested = false
-
-  readonly #patience: Patience
+  readonly #output: Output
+  readonly patience: Patience
   /** While it tries to leave. Its input is held back then. */
   #departure: Departure | undefined
 
   constructor(loop: EventLoop, socket: Socket, identity: ConnectionIdentity, framing: FramingFactory) {
     this.loop = loop
     this.#socket = socket
-    this.#encrypted = 'encrypted' in socket
     this.id = identity.id
     this.serial = identity.serial
     this.remote = identity.remote
     this.session = identity.session
     this.service = identity.service
-    this.#patience = new Patience(this, loop.nowMs)
+    this.patience = new Patience(this, loop.nowMs)
+    this.#output = new Output(this, socket)
     this.#framing = framing(this as Connection)
   }
 
@@ -72,19 +66,22 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
   send(payload: Uint8Array | string, isBinary = typeof payload !== 'string'): boolean {
     if (this.#phase === 'open') this.#framing.send(payload, isBinary)
     else if (this.#phase === 'moved') this.loop.onMoved?.send(this, payload, isBinary)
-    return !this.#congested
+    return !this.#output.congested
   }
 
   /** Queues bytes that are framed already; they are not copied and must not change. The same frame may go to many. */
   sendFrame(frame: Uint8Array): boolean {
     if (this.#phase === 'open') this.writeShared(frame)
     else if (this.#phase === 'moved') this.#framing.unframe(frame, (payload, isBinary) => this.send(payload, isBinary))
-    return !this.#congested
+    return !this.#output.congested
   }
 
-  /** As `sendFrame`, for bytes that hold several messages: frames on a WebSocket, whatever was agreed on a stream. */
-  sendShared(bytes: Uint8Array, messages: number): void {
-    if (this.#phase !== 'open') return
+  /**
+   * As `sendFrame`, for bytes that hold several messages: frames on a WebSocket, whatever was agreed on a stream. The
+   * handler's `shared` may take them over, unless `pass`.
+   */
+  sendShared(bytes: Uint8Array, messages: number, pass = false): void {
+    if (this.#phase !== 'open' || (!pass && this.#takenOver(bytes, messages))) return
     this.loop.countMessage(this.service, 1, messages)
     this.writeShared(bytes)
   }
@@ -106,6 +103,8 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   /** Ends the connection as silent: WebSocket 1001 `idle timeout`, TCP FIN. What happens without a `timeout` handler. */
   closeIdle(): void {
+    if (this.#phase !== 'open') return
+    this.#sayLastWords('idle_timeout')
     if (this.#phase === 'open') this.#framing.closeIdle()
   }
 
@@ -128,12 +127,16 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   /** Bytes queued that the kernel has not taken. */
   get bufferedBytes(): number {
-    return this.#pending.bytes + this.#backlogBytes
+    return this.#output.bytes
   }
 
   /** More than `net.sendBuffer.high` was unsent, and it is not down to a quarter of that yet. */
   get congested(): boolean {
-    return this.#congested
+    return this.#output.congested
+  }
+
+  get encrypted(): boolean {
+    return 'encrypted' in this.#socket
   }
 
   get open(): boolean {
@@ -142,8 +145,8 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   /** The handler's `timeout` is called when no byte went either way for `ms`; 0 turns it off. */
   setTimeout(ms: number): void {
-    this.#patience.timeoutMs = ms
-    if (this.#phase === 'open' && this.#departure === undefined) this.#patience.start()
+    this.patience.timeoutMs = ms
+    if (this.#phase === 'open' && this.#departure === undefined) this.patience.start()
   }
 
   // ---- moving to another loop -------------------------------------------------------------------------------------
@@ -164,9 +167,9 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
       return
     }
     this.#socket.pause()
-    this.#patience.stop()
+    this.patience.stop()
     this.#departure = new Departure(this, timeoutMs, done)
-    this.#queued()
+    this.#output.queue()
   }
 
   /** Takes the connection out of its loop; only inside of `done(true)`. Undefined: it has ended. */
@@ -177,7 +180,7 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     this.#phase = 'moved'
     let frozen: FrozenConnection
     try {
-      const timeout = { timeoutMs: this.#patience.timeoutMs, idleMs: this.#patience.silentMs(departure.startMs) }
+      const timeout = { timeoutMs: this.patience.timeoutMs, idleMs: this.patience.silentMs(departure.startMs) }
       frozen = frozenOf(this as Connection, timeout, this.#peerEnded, this.#unparsed, this.#framing.freeze())
     } catch (error) {
       this.#phase = 'open'
@@ -194,29 +197,44 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
   thaw(frozen: FrozenConnection): void {
     this.lowPriority = frozen.lowPriority
     this.#peerEnded = frozen.peerEnded
-    this.#patience.timeoutMs = frozen.timeoutMs
+    this.patience.timeoutMs = frozen.timeoutMs
     this.#unparsed = frozen.unparsed && Buffer.from(frozen.unparsed)
     if (frozen.paused) this.pause()
     this.#tell((framing) => {
       framing.thawed(frozen)
       return this.state
     })
-    this.#patience.goOn(frozen.idleMs)
-    if (this.#unparsed === undefined || this.#paused || this.#hasEnded()) return
+    this.patience.goOn(frozen.idleMs)
+    if (this.#unparsed === undefined || this.#paused || this.hasEnded) return
     this.#socket.pause()
     if (this.lowPriority) this.loop.queueLowPriority(this)
     else this.feed()
   }
 
   get drained(): boolean {
-    const socket = this.#socket
-    return this.#pending.bytes === 0 && !this.#congested && socket.writableLength === 0 && unsentBytesOf(socket) === 0
+    if (!this.#output.isEmpty) return false
+    try {
+      return this.#framing.settled
+    } catch (error) {
+      this.#failed(error)
+      return false
+    }
+  }
+
+  /** What kept it from leaving may be over. */
+  lookAgain(): void {
+    this.#departure?.look()
+  }
+
+  /** It should leave, and cannot move: it ends as soon as nobody loses anything by it. */
+  retire(): void {
+    if (this.#phase === 'open') this.#tell((framing) => framing.retire?.())
   }
 
   release(heldMs: number): void {
     this.#departure = undefined
-    if (this.#hasEnded()) return
-    this.#patience.goOn(this.#patience.silentMs(heldMs))
+    if (this.hasEnded) return
+    this.patience.goOn(this.patience.silentMs(heldMs))
     if (!this.#paused) this.#goOnReading()
   }
 
@@ -238,12 +256,19 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     if (!this.#paused && this.#unparsed === undefined) this.#read()
   }
 
+  /** Speaks something else from now on, as a WebSocket that began as HTTP. Answers the framing that bytes go to now. */
+  reframe(factory: FramingFactory): Framing {
+    this.#framing = factory(this as Connection)
+    this.#tell((framing) => framing.opened())
+    return this.#framing
+  }
+
   /** Bytes from the socket, `bytes[0, length)`. False stops reading. */
   receive(bytes: Buffer, length: number): boolean {
     const loop = this.loop
     add(loop.figures, FIGURE.bytesIn, length)
     // Behind our FIN bytes are read into nothing.
-    if (this.#hasEnded()) return this.#phase === 'ending'
+    if (this.hasEnded) return this.#phase === 'ending'
     if (this.#unparsed !== undefined) {
       bytes = Buffer.concat([this.#unparsed, bytes.subarray(0, length)])
       length = bytes.length
@@ -262,21 +287,17 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   /** Writes bytes that are only valid now: they are copied. */
   write(bytes: Uint8Array, start = 0, end = bytes.byteLength): void {
-    this.#pending.copy(this.loop.outbox, bytes, start, end)
-    this.#queued()
+    this.#output.copy(bytes, start, end)
   }
 
   /** Room for `length` ≤ COALESCE_BYTES_MAX bytes of output in the loop's arena: the offset to write them at, now. */
   reserve(length: number): number {
-    const at = this.#pending.reserve(this.loop.outbox, length)
-    this.#queued()
-    return at
+    return this.#output.reserve(length)
   }
 
   /** Writes bytes that stay as they are until sent: they are not copied. */
   writeShared(bytes: Uint8Array): void {
-    this.#pending.push(bytes)
-    this.#queued()
+    this.#output.push(bytes)
   }
 
   /** Closes for a reason of ours, through the framing (a WebSocket says why first). */
@@ -284,27 +305,29 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     if (this.#phase === 'moved') this.loop.onMoved?.close(this, code, text)
     if (this.#phase !== 'open') return
     this.#departure?.fail()
-    this.#closeReason ??= reason
+    this.#sayLastWords(reason)
+    // They may have been its end.
+    if (this.#phase !== 'open') return
     this.#phase = 'closing'
-    this.#framing.close(code, text)
+    this.#framing.close(code, text, reason)
     // What the peer still says must be read to find its good-bye.
     this.resume()
   }
 
   /** Sends what is queued, then FIN; drops the connection if the peer does not end its side in `net.closeTimeout`. */
   finish(reason: CloseReason): void {
-    if (this.#hasEnded()) return
+    if (this.hasEnded) return
     this.#departure?.fail()
     this.#closeReason ??= reason
-    this.loop.outbox.flushNow(this)
+    this.loop.outbox.flushNow(this.#output)
     // The flush may have found the peer too slow, and ended the connection by itself.
-    if (this.#hasEnded()) return
+    if (this.hasEnded) return
     this.#phase = 'ending'
     this.#unparsed = undefined
     this.#paused = false
     this.#socket.end()
     // Also when the peer has ended its side: it may never read what waits for it.
-    this.#patience.expectEnd()
+    this.patience.expectEnd()
     // A socket on a handle that has moved may not have seen the FIN again.
     if (this.#socket.readableEnded) return
     // Reading goes on, into nothing: an unread byte would turn our FIN into a reset and could destroy what we sent.
@@ -323,7 +346,7 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   /** Waits no longer than `net.closeTimeout` for the peer's part of a close handshake. */
   expectClose(): void {
-    this.#patience.expectEnd()
+    this.patience.expectEnd()
   }
 
   /** Drops the connection now; what is queued is lost. */
@@ -332,47 +355,14 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     this.#closeReason ??= reason
     this.#socket.destroy()
     // Not only in 'close', which comes later: who holds the loop to `net.memory` in this turn must see what it freed.
-    this.#releaseOutput()
+    this.#output.release()
   }
 
-  // ---- what the event loop and its patience call ------------------------------------------------------------------
-
-  flush(): boolean {
-    this.#inQueue = false
-    const lent = this.#pending.bytes > 0 && this.#write()
-    if (this.#departure !== undefined) this.#departure.look()
-    return lent
-  }
-
-  #write(): boolean {
-    const pending = this.#pending
-    const bytes = pending.bytes
-    if (this.#hasEnded() || this.#socket.destroyed) {
-      pending.clear()
-      return false
-    }
-    const loop = this.loop
-    const before = this.#backlogBytes
-    add(loop.figures, FIGURE.bytesOut, bytes)
-    // A write that the kernel takes at once needs no callback, which would cost a tick; a small one usually is, but one
-    // through TLS never.
-    const told = this.#encrypted || before > 0 || bytes > COALESCE_BYTES_MAX || this.#congested
-    const lent = pending.writeTo(this.#socket, before > 0, told ? () => this.written() : undefined)
-    this.#backlogBytes = this.#socket.writableLength
-    loop.unsentBytes += this.#backlogBytes - before
-    if (this.#patience.timeoutMs > 0) this.#patience.activeMs = loop.readClock()
-    if (this.#backlogBytes === 0) return false
-    if (!told) this.#socket.write(NOTHING, () => this.written())
-    this.#patience.outputMoves()
-    // What is queued stays, up to `net.closeTimeout`: a peer that comes back reads it, and then why it was closed.
-    if (this.#backlogBytes > loop.limits.sendBufferMaxBytes) this.closeFor('too_slow', 1008, 'client too slow')
-    loop.checkMemory()
-    return lent
-  }
+  // ---- what the event loop, its output and its patience call ------------------------------------------------------
 
   /** Handles bytes that were kept back by `pause()` or low priority. */
   feed(): void {
-    if (this.#hasEnded() || this.#paused || this.#departure !== undefined) return
+    if (this.hasEnded || this.#paused || this.#departure !== undefined) return
     const bytes = this.#unparsed
     if (bytes === undefined) return
     this.#unparsed = undefined
@@ -383,38 +373,35 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     // A connection that was moved reads the FIN again.
     if (this.#peerEnded) return
     this.#peerEnded = true
-    if (!this.#hasEnded()) this.#tell((framing) => framing.ended())
+    if (!this.hasEnded) this.#tell((framing) => framing.ended())
   }
 
   closed(failed: boolean): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
     this.#departure?.fail()
-    this.#releaseOutput()
-    this.#patience.stop()
+    this.#output.release()
+    this.patience.stop()
     this.#unparsed = undefined
     const reason = this.#closeReason ?? (failed ? 'error' : 'client')
     this.loop.removed(this, reason)
     this.#tell((framing) => framing.lost(reason))
   }
 
-  /** The kernel took bytes that had been waiting. */
-  written(): void {
-    if (this.#phase === 'closed' || this.#socket.destroyed) return
-    const loop = this.loop
-    const before = this.#backlogBytes
-    this.#backlogBytes = this.#socket.writableLength
-    loop.unsentBytes += this.#backlogBytes - before
-    this.#patience.activeMs = loop.readClock()
-    if (this.#congested && this.bufferedBytes <= loop.limits.sendBufferLowBytes) {
-      this.#congested = false
-      if (this.#phase === 'open') this.#tell((framing) => framing.writable())
-    }
-    this.#departure?.look()
+  outputMoved(): void {
+    if (this.#departure !== undefined) this.#departure.look()
+  }
+
+  relieved(): void {
+    if (!this.hasEnded) this.#tell((framing) => framing.writable())
+  }
+
+  tooSlow(): void {
+    this.closeFor('too_slow', 1008, 'client too slow')
   }
 
   unsentBytes(): number {
-    return this.#backlogBytes === 0 ? 0 : unsentBytesOf(this.#socket) + this.#backlogBytes
+    return this.#output.unsentBytes
   }
 
   silent(): void {
@@ -428,23 +415,17 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
 
   // ---- inside -----------------------------------------------------------------------------------------------------
 
-  #releaseOutput(): void {
-    this.loop.unsentBytes -= this.#backlogBytes
-    this.#backlogBytes = 0
-    this.#pending.clear()
-  }
-
   #parse(bytes: Buffer, length: number): boolean {
     const loop = this.loop
     loop.enterTurn()
-    this.#patience.activeMs = loop.nowMs
+    this.patience.activeMs = loop.nowMs
     let taken = length
     try {
       taken = this.#framing.push(bytes, 0, length)
     } catch (error) {
       this.#failed(error)
     }
-    if (taken < length && !this.#hasEnded()) {
+    if (taken < length && !this.hasEnded) {
       if (length - taken > loop.limits.receiveBufferBytes) this.closeFor('too_large', 1009, 'message too large')
       else this.#unparsed = Buffer.from(bytes.subarray(taken, length))
     }
@@ -473,15 +454,33 @@ export class Connection<State = unknown> implements Flushable, Patient, Departin
     else this.loop.defer(this)
   }
 
-  #queued(): void {
-    if (this.bufferedBytes > this.loop.limits.sendBufferHighBytes) this.#congested = true
-    if (this.#inQueue) return
-    this.#inQueue = true
-    this.loop.outbox.add(this)
+  /** Nothing comes in or goes out any more. */
+  get hasEnded(): boolean {
+    return this.#phase === 'ending' || this.#phase === 'closed' || this.#phase === 'moved'
   }
 
-  #hasEnded(): boolean {
-    return this.#phase === 'ending' || this.#phase === 'closed' || this.#phase === 'moved'
+  /**
+   * Lets the handler say something before the good-bye. Not a turn of its own: being too slow is found out in the middle
+   * of a flush.
+   */
+  #sayLastWords(reason: CloseReason): void {
+    const first = this.#closeReason === undefined
+    this.#closeReason ??= reason
+    if (!first || KNOWN.includes(reason)) return
+    try {
+      this.#framing.closing(reason)
+    } catch (error) {
+      this.loop.handlerFailed(this, error)
+    }
+  }
+
+  #takenOver(bytes: Uint8Array, messages: number): boolean {
+    try {
+      return this.#framing.shared(bytes, messages)
+    } catch (error) {
+      this.#failed(error)
+      return true
+    }
   }
 
   /** What a handler threw or rejected with ends its connection, and only it. */

@@ -94,6 +94,8 @@ export class EventLoop {
   nowMs: number
   unsentBytes = 0
   readonly onMoved: MovedOutput | undefined
+  /** A client reads too slowly: so much is unsent. Once until it has caught up. */
+  onSlow: ((service: number, connection: number, unsentBytes: number) => void) | undefined
   /** Connections that were dropped at their close timeout while output still waited for them. */
   cutOff = 0
 

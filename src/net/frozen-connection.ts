@@ -4,12 +4,21 @@ import type { Connection } from './connection.ts'
 import type { ConnectionIdentity } from './identity.ts'
 import type { FrozenProtocol } from './websocket/protocol.ts'
 
+/** An HTTP connection between two requests. */
+export interface FrozenHttp {
+  /** The kind of listener it came in by: that of WebSockets upgrades, too. */
+  readonly listener: 'http' | 'ws'
+  /** It has asked something. */
+  readonly served: boolean
+}
+
 /** What a connection's framing adds. */
 export interface FrozenFraming {
-  readonly transport: 'tcp' | 'ws'
+  readonly transport: 'tcp' | 'ws' | 'http'
   /** What the handler's `freeze` answered. */
   readonly state: unknown
   readonly webSocket?: { readonly deflate: boolean; readonly protocol: FrozenProtocol }
+  readonly http?: FrozenHttp
 }
 
 export interface FrozenTimeout {

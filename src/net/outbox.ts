@@ -60,12 +60,15 @@ export class Outbox {
   }
 
   #flush(): void {
-    // A flush may add connections: closing one that is too slow writes a close frame.
+    // A flush may add connections: closing one that is too slow writes a close frame. It must not be flushed in between,
+    // before the arena is known to be lent: what a handler does here is a turn within this one.
+    this.#depth++
     for (let index = 0; index < this.#dirtyCount; index++) {
       const connection = this.#dirty[index]
       this.#dirty[index] = undefined
       if (connection?.flush() === true) this.#lent = true
     }
+    this.#depth--
     this.#dirtyCount = 0
     if (!this.#lent) this.offset = 0
   }

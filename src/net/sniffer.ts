@@ -1,6 +1,7 @@
 // Reads the first bytes of accepted connections, just enough to know their session, within limits. Ends with the raw
 // handle and what was read; never writes.
 import type { TimerHandle, TimerWheel } from '../timer/wheel.ts'
+import { FreshIds } from './fresh-id.ts'
 import { startReading, stopReading, type TcpHandle } from './handoff.ts'
 import type { RemoteAddress } from './identity.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
@@ -51,8 +52,7 @@ interface Sniffed {
 export class Sniffer {
   readonly #options: SnifferOptions
   readonly #open = new Set<Sniffed>()
-  #freshCount = 0
-  readonly #freshPrefix = `${process.pid.toString(36)}-${Date.now().toString(36)}-`
+  readonly #fresh = new FreshIds()
 
   constructor(options: SnifferOptions) {
     this.#options = options
@@ -108,7 +108,7 @@ export class Sniffer {
       this.#finish(sniffed, undefined)
       return
     }
-    const key = sessionOf(all, sniffed.start, all.length, `${this.#freshPrefix}${++this.#freshCount}`)
+    const key = sessionOf(all, sniffed.start, all.length, this.#fresh.next())
     if (key.state === 'more') this.#wait(sniffed, all)
     else this.#finish(sniffed, key.state === 'key' ? { key: key.key } : undefined)
   }

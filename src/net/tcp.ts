@@ -30,6 +30,10 @@ export class StreamFraming implements Framing {
     return this.#handler.thaw !== undefined
   }
 
+  get settled(): boolean {
+    return this.#handler.settled === undefined || this.#handler.settled(this.#connection)
+  }
+
   freeze(): FrozenFraming {
     return { transport: 'tcp', state: this.#handler.freeze?.(this.#connection) }
   }
@@ -53,8 +57,16 @@ export class StreamFraming implements Framing {
     this.#connection.loop.countMessage(this.#connection.service, 1)
   }
 
+  shared(bytes: Uint8Array, messages: number): boolean {
+    return this.#handler.shared?.(this.#connection, bytes, messages) === true
+  }
+
   unframe(frame: Uint8Array, message: (payload: Uint8Array, isBinary: boolean) => void): void {
     message(frame, true)
+  }
+
+  closing(reason: CloseReason): void {
+    this.#handler.closing?.(this.#connection, reason)
   }
 
   close(): void {
@@ -67,7 +79,7 @@ export class StreamFraming implements Framing {
 
   timedOut(): unknown {
     if (this.#handler.timeout !== undefined) return this.#handler.timeout(this.#connection)
-    this.closeIdle()
+    this.#connection.closeIdle()
     return undefined
   }
 

@@ -52,6 +52,10 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
     return this.#handler.thaw !== undefined
   }
 
+  get settled(): boolean {
+    return this.#handler.settled === undefined || this.#handler.settled(this.#connection)
+  }
+
   freeze(): FrozenFraming {
     const state = this.#handler.freeze?.(this.#connection)
     const { deflate } = this.#protocol
@@ -71,22 +75,31 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
     this.#protocol.send(payload, isBinary)
   }
 
+  shared(bytes: Uint8Array, messages: number): boolean {
+    return this.#handler.shared?.(this.#connection, bytes, messages) === true
+  }
+
   unframe(frame: Uint8Array, message: (payload: Uint8Array, isBinary: boolean) => void): void {
     decodeFrames(frame, message)
   }
 
-  close(code: number, reason: string): void {
-    this.#protocol.sendClose(code, reason)
+  closing(reason: CloseReason): void {
+    this.#handler.closing?.(this.#connection, reason)
+  }
+
+  close(code: number, text: string): void {
+    this.#protocol.sendClose(code, text)
   }
 
   writable(): unknown {
+    if (!this.#connection.open) return undefined
     this.#protocol.drained()
     return this.#handler.writable?.(this.#connection)
   }
 
   timedOut(): unknown {
     if (this.#handler.timeout !== undefined) return this.#handler.timeout(this.#connection)
-    this.closeIdle()
+    this.#connection.closeIdle()
     return undefined
   }
 

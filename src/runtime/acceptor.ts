@@ -136,7 +136,10 @@ export class Acceptor implements AcceptorControl {
       const sessionOf = services[listener.serviceIndex]?.listeners[transport]?.sessionOf
       this.#sessionOf[listener.index] = sessionOf && this.#guarded(sessionOf, service)
       if (this.#data.inherits) continue
-      const opened = transport === 'udp' ? await this.#datagrams.open(listener) : await this.#open(listener)
+      const opened =
+        transport === 'udp'
+          ? await this.#datagrams.open(listener, this.#sessionOf[listener.index])
+          : await this.#open(listener)
       for (const { host, port } of opened) addresses.push({ service, transport, host, port })
     }
     this.#base.open()
@@ -189,7 +192,7 @@ export class Acceptor implements AcceptorControl {
     })
     await promise
     for (const listener of this.#data.listeners) {
-      if (listener.transport === 'udp') await this.#datagrams.open(listener, true)
+      if (listener.transport === 'udp') await this.#datagrams.open(listener, this.#sessionOf[listener.index], true)
     }
     port.postMessage('open')
   }

@@ -198,6 +198,7 @@ export class ConnectionMover {
         if (!this.#lingered.has(connection)) {
           this.#lingered.add(connection)
           lingered.value++
+          if (!connection.movable) connection.retire()
         }
       }
     }

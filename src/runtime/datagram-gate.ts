@@ -2,10 +2,18 @@
 // through rings, and sends what comes back. Full ways drop and count: that is what UDP is for.
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { threadOfSeat } from '../lib/thread.ts'
+import { FreshIds } from '../net/fresh-id.ts'
 import { type Opened, openDatagramSockets } from '../net/listen.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
-import { DATAGRAM_HEAD_BYTES_MAX, decodeRoute, encodeRoute, RECORD, routeBytes } from '../net/record.ts'
-import { peerKey } from '../net/session-key.ts'
+import {
+  DATAGRAM_HEAD_BYTES_MAX,
+  DATAGRAM_SESSION_BYTES_MAX,
+  decodeRoute,
+  encodeRoute,
+  RECORD,
+  routeBytes,
+} from '../net/record.ts'
+import { peerKey, type SessionOf } from '../net/session-key.ts'
 import { FAMILIES } from '../observe/family.ts'
 import { add, FIGURE } from '../observe/figure.ts'
 import { errorFields, type Logger } from '../observe/logger.ts'
@@ -28,6 +36,7 @@ export class DatagramGate {
   readonly #options: DatagramGateOptions
   readonly #sockets: Socket[][] = []
   readonly #head = Buffer.alloc(DATAGRAM_HEAD_BYTES_MAX)
+  readonly #fresh = new FreshIds()
   readonly #droppedIn: Cell
   readonly #droppedOut: Cell
 
@@ -38,12 +47,12 @@ export class DatagramGate {
     this.#droppedOut = dropped.cell({ direction: 'out' })
   }
 
-  /** `beside`: another acceptor of this process still has the port. */
-  async open(listener: ListenerSpec, beside = false): Promise<Opened<Socket>[]> {
+  /** `beside`: another acceptor of this process still has the port. Without `sessionOf` datagrams are placed by peer. */
+  async open(listener: ListenerSpec, sessionOf: SessionOf | undefined, beside = false): Promise<Opened<Socket>[]> {
     const opened = await openDatagramSockets(listener.host, listener.port, beside)
     this.#sockets[listener.index] = opened.map(({ socket }) => socket)
     for (const [index, { socket }] of opened.entries()) {
-      socket.on('message', (payload, from) => this.#onMessage(listener, index, payload, from))
+      socket.on('message', (payload, from) => this.#onMessage(listener, index, sessionOf, payload, from))
       socket.on('error', (error) => this.#options.log.error('net.udp_failed', errorFields(error)))
     }
     return opened
@@ -70,7 +79,13 @@ export class DatagramGate {
     this.#sockets.length = 0
   }
 
-  #onMessage(listener: ListenerSpec, socket: number, payload: Buffer, from: RemoteInfo): void {
+  #onMessage(
+    listener: ListenerSpec,
+    socket: number,
+    sessionOf: SessionOf | undefined,
+    payload: Buffer,
+    from: RemoteInfo,
+  ): void {
     const { desk, mesh, figures } = this.#options
     add(figures, FIGURE.bytesIn, payload.length)
     const { address, port } = from
@@ -79,8 +94,9 @@ export class DatagramGate {
       this.#droppedIn.value++
       return
     }
-    const headBytes = encodeRoute(this.#head, { listener: listener.index, socket, address, port })
-    const shard = headBytes === 0 ? -1 : desk.shardFor(peerKey(address, port), listener.serviceIndex)
+    const session = this.#keyOf(sessionOf, payload) ?? peerKey(address, port)
+    const headBytes = encodeRoute(this.#head, { listener: listener.index, socket, address, port, session })
+    const shard = headBytes === 0 ? -1 : desk.shardFor(session, listener.serviceIndex)
     if (shard < 0) {
       this.#droppedIn.value++
       return
@@ -88,5 +104,13 @@ export class DatagramGate {
     const to = threadOfSeat(shard)
     const sent = mesh.send(to, 'data', RECORD.datagram, this.#head, headBytes, payload, 0, payload.length)
     if (!sent) this.#droppedIn.value++
+  }
+
+  /** A datagram is whole: where more is wanted there is no key. */
+  #keyOf(sessionOf: SessionOf | undefined, payload: Buffer): string | undefined {
+    if (sessionOf === undefined) return undefined
+    const found = sessionOf(payload, 0, payload.length, this.#fresh.next())
+    if (found.state !== 'key' || Buffer.byteLength(found.key) > DATAGRAM_SESSION_BYTES_MAX) return undefined
+    return found.key
   }
 }

@@ -10,6 +10,7 @@ import type { WebSocketHandler } from '../net/handler.ts'
 import type { TcpHandle } from '../net/handoff.ts'
 import type { Handover } from '../net/handover.ts'
 import { UpgradeServer } from '../net/http.ts'
+import { createHttpServer, type HttpServer } from '../net/http-server.ts'
 import type { ConnectionIdentity } from '../net/identity.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { StreamFraming } from '../net/tcp.ts'
@@ -21,7 +22,8 @@ import { countArrived, countOpened } from '../observe/figure.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { ServiceHandlers } from '../services/service.ts'
 
-/** Lines per second about one kind of bad input. */
+/** Lines per second about slow clients, and about one kind of bad input. */
+const SLOW_LOGGED_PER_SECOND = 2
 const BAD_INPUT_LOGGED_PER_SECOND = 5
 const WS_MESSAGE_BYTES_MAX = 1024 * 1024
 
@@ -37,6 +39,8 @@ export class Intake {
   readonly #options: IntakeOptions
   readonly #secure: (SecureContext | undefined)[]
   readonly #upgrades: (UpgradeServer | undefined)[]
+  /** By listener, made for its first connection: the handlers are there by then. */
+  readonly #servers: HttpServer[] = []
   readonly #identities = new WeakMap<Socket, ConnectionIdentity>()
   readonly #badRequests: LimitedLogger
   readonly #badTls: LimitedLogger
@@ -51,6 +55,9 @@ export class Intake {
     this.#badRequests = options.log.limited('net.request_refused', BAD_INPUT_LOGGED_PER_SECOND)
     this.#badTls = options.log.limited('net.tls_failed', BAD_INPUT_LOGGED_PER_SECOND)
     this.#badThaws = options.log.limited('net.thaw_failed', BAD_INPUT_LOGGED_PER_SECOND)
+    const slow = options.log.limited('net.client_slow', SLOW_LOGGED_PER_SECOND)
+    options.loop.onSlow = (serviceIndex, connection, bytes) =>
+      slow.warn({ service: this.#serviceOf(serviceIndex), connection, bytes })
     this.#secure = options.listeners.map(({ tls }) =>
       tls === undefined
         ? undefined
@@ -98,19 +105,31 @@ export class Intake {
     handle: TcpHandle,
     unpack: (connection: Connection) => void = () => {},
   ): Connection | undefined {
-    const { loop, listeners } = this.#options
+    const { loop } = this.#options
     const framing = this.#framingOf(frozen)
     if (framing !== undefined) return loop.thaw(frozen, handle, framing, unpack)
     handle.close()
     if (frozen.service >= 0) countArrived(loop.figures, frozen.service)
     loop.ended(frozen.service, frozen.id, 'error')
-    const service = listeners.find(({ serviceIndex }) => serviceIndex === frozen.service)?.service
-    this.#badThaws.warn({ service, transport: frozen.transport, connection: frozen.id })
+    this.#badThaws.warn({
+      service: this.#serviceOf(frozen.service),
+      transport: frozen.transport,
+      connection: frozen.id,
+    })
     return undefined
   }
 
-  #framingOf({ service, transport, webSocket }: FrozenConnection): FramingFactory | undefined {
-    const handlers = this.#options.handlers[service]
+  #serviceOf(index: number): string | undefined {
+    return this.#options.listeners.find(({ serviceIndex }) => serviceIndex === index)?.service
+  }
+
+  #framingOf({ service, transport, webSocket, http }: FrozenConnection): FramingFactory | undefined {
+    const { handlers: all, listeners, loop } = this.#options
+    const handlers = all[service]
+    if (http !== undefined) {
+      const listener = listeners.find((one) => one.serviceIndex === service && one.transport === http.listener)
+      return listener && this.#serverOf(listener)?.framing(loop.limits.headTimeoutMs, http)
+    }
     if (transport === 'tcp') {
       const handler = handlers?.tcp
       return handler?.thaw === undefined ? undefined : (connection) => new StreamFraming(connection, handler)
@@ -149,6 +168,12 @@ export class Intake {
       loop.add(socket, identity, (connection) => new StreamFraming(connection, handler), head)
       return
     }
+    const leftMs = Math.max(1, acceptedMs + loop.limits.headTimeoutMs - loop.clock.nowMs())
+    const server = this.#serverOf(listener)
+    if (server !== undefined) {
+      loop.add(socket, identity, server.framing(leftMs), head)
+      return
+    }
     const upgrade = this.#upgrades[listener.index]
     if (upgrade === undefined) {
       socket.destroy()
@@ -156,9 +181,24 @@ export class Intake {
       return
     }
     this.#identities.set(socket, identity)
-    const leftMs = acceptedMs + loop.limits.headTimeoutMs - loop.clock.nowMs()
     socket.on('error', ignoreReset)
-    upgrade.add(socket, head, Math.max(1, leftMs), (reason) => loop.ended(identity.service, identity.id, reason))
+    upgrade.add(socket, head, leftMs, (reason) => loop.ended(identity.service, identity.id, reason))
+  }
+
+  /** What answers requests; undefined: the service takes none here. */
+  #serverOf(listener: ListenerSpec): HttpServer | undefined {
+    const { http, ws } = this.#options.handlers[listener.serviceIndex] ?? {}
+    if (http === undefined || (listener.transport !== 'http' && listener.transport !== 'ws')) return undefined
+    this.#servers[listener.index] ??= createHttpServer({
+      handler: http,
+      permessageDeflate: listener.permessageDeflate,
+      refused: (status) => this.#badRequests.info({ service: listener.service, status }),
+      upgraded:
+        listener.transport === 'ws' && ws !== undefined
+          ? (deflate) => (connection) => this.#webSocket(connection, ws, deflate)
+          : undefined,
+    })
+    return this.#servers[listener.index]
   }
 
   #upgradeServer(listener: ListenerSpec): UpgradeServer {

@@ -92,7 +92,7 @@ function passOn(connection: Connection): void {
 
 peer.on('message', ({ frozen, handle }: Leaving) => {
   moves++
-  const connection = loop.thaw(frozen, handle, framing(frozen.transport, frozen))
+  const connection = loop.thaw(frozen, handle, framing(frozen.transport === 'ws' ? 'ws' : 'tcp', frozen))
   loop.after(STAY_MS, () => passOn(connection))
 })
 

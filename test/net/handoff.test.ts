@@ -149,6 +149,7 @@ test('record: the route of a datagram survives the way', () => {
         socket: fc.nat(255),
         address: fc.oneof(fc.ipV4(), fc.ipV6()),
         port: fc.nat(65535),
+        session: fc.string({ unit: 'binary', maxLength: 256 }),
       }),
       (route) => {
         const bytes = encodeRoute(target, route)
@@ -157,5 +158,8 @@ test('record: the route of a datagram survives the way', () => {
       },
     ),
   )
-  assert.equal(encodeRoute(target, { listener: 0, socket: 0, address: 'x'.repeat(65), port: 0 }), 0)
+  const route = { listener: 0, socket: 0, address: 'x'.repeat(64), port: 0, session: 'x'.repeat(1024) }
+  assert.equal(encodeRoute(target, route), DATAGRAM_HEAD_BYTES_MAX)
+  assert.equal(encodeRoute(target, { ...route, address: 'x'.repeat(65) }), 0)
+  assert.equal(encodeRoute(target, { ...route, session: 'x'.repeat(1025) }), 0)
 })

@@ -7,8 +7,9 @@ import { MessageChannel } from 'node:worker_threads'
 import type { Connection } from '../../src/net/connection.ts'
 import { DEFAULT_LIMITS, EventLoop, type FramingFactory, type NetLimits } from '../../src/net/event-loop.ts'
 import type { FrozenConnection } from '../../src/net/frozen-connection.ts'
-import type { TcpHandler, WebSocketHandler } from '../../src/net/handler.ts'
+import type { HttpHandler, TcpHandler, WebSocketHandler } from '../../src/net/handler.ts'
 import { type TcpHandle, takeHandles } from '../../src/net/handoff.ts'
+import { createHttpServer, type HttpServer } from '../../src/net/http-server.ts'
 import { StreamFraming } from '../../src/net/tcp.ts'
 import { WebSocketFraming } from '../../src/net/web-socket.ts'
 import { FIGURE, FigureTable, figureOf } from '../../src/observe/figure.ts'
@@ -17,8 +18,10 @@ import { turn, until } from './loop-fixture.ts'
 
 /** What is spoken on the connections of a test, in both loops. */
 export type Speaks =
-  | { readonly tcp: TcpHandler; readonly ws?: never }
-  | { readonly ws: WebSocketHandler; readonly tcp?: never; readonly messageBytesMax?: number }
+  | { readonly tcp: TcpHandler; readonly ws?: never; readonly http?: never }
+  | { readonly ws: WebSocketHandler; readonly tcp?: never; readonly http?: never; readonly messageBytesMax?: number }
+  /** Requests, and with `upgrade` WebSockets on the same listener. */
+  | { readonly http: HttpHandler; readonly upgrade?: WebSocketHandler; readonly tcp?: never; readonly ws?: never }
 
 interface Posted {
   readonly frozen: FrozenConnection
@@ -38,6 +41,9 @@ export class MoveFixture implements AsyncDisposable {
   readonly removed: number[] = []
   readonly #speaks: readonly [Speaks, Speaks]
   readonly #deflate: boolean
+  readonly #servers: HttpServer[] = []
+  /** Statuses of answers that the handler did not make. */
+  readonly refused: number[] = []
   readonly #server = createServer()
   readonly #accepted: TcpHandle[] = []
   readonly #clients: Socket[] = []
@@ -91,6 +97,17 @@ export class MoveFixture implements AsyncDisposable {
 
   framing(frozen?: FrozenConnection, side: 0 | 1 = 0): FramingFactory {
     const speaks = this.#speaks[side]
+    if (speaks.http !== undefined) {
+      const { http, upgrade } = speaks
+      const limits = { messageBytesMax: 1024, deflate: false }
+      this.#servers[side] ??= createHttpServer({
+        handler: http,
+        refused: (status) => this.refused.push(status),
+        upgraded: upgrade && (() => (connection) => new WebSocketFraming(connection, upgrade, limits)),
+        permessageDeflate: false,
+      })
+      return this.#servers[side].framing(this.loops[side].limits.headTimeoutMs, frozen?.http)
+    }
     if (speaks.tcp !== undefined) return (connection) => new StreamFraming(connection, speaks.tcp)
     const limits = {
       messageBytesMax: speaks.messageBytesMax ?? 1024 * 1024,

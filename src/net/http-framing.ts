@@ -1,0 +1,367 @@
+// The framing of an HTTP connection: Node's parser and http.Server on top of a connection's input and output. One request
+// at a time: what is pipelined behind it waits, so that a connection holds one answer at most, and can move between two.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { CloseReason } from '../observe/family.ts'
+import type { TimerHandle } from '../timer/wheel.ts'
+import type { Connection } from './connection.ts'
+import type { FramingFactory } from './event-loop.ts'
+import type { Framing, Wire } from './framing.ts'
+import type { FrozenConnection, FrozenFraming, FrozenHttp } from './frozen-connection.ts'
+import type { HttpHandler } from './handler.ts'
+import { HeadEnd } from './head-end.ts'
+import { responseOf } from './http.ts'
+import { HttpStream, type HttpWire } from './http-stream.ts'
+import { COALESCE_BYTES_MAX } from './outbox.ts'
+import { checkUpgrade } from './websocket/handshake.ts'
+
+/** How long a client may be silent: between two requests, in the middle of a body, or not reading an answer. */
+export const HTTP_SILENT_MS_MAX = 60_000
+
+/** The listener's part: what is the same for all its connections. */
+export interface HttpSide {
+  readonly listener: FrozenHttp['listener']
+  readonly permessageDeflate: boolean
+  readonly handler: HttpHandler
+  /** Gives the stream to the http.Server. */
+  connect(stream: HttpStream): void
+  /** A request got an answer that its service did not make. */
+  refused(status: number): void
+  /** What a connection speaks after its upgrade; only where the service has WebSockets. */
+  readonly upgraded: ((deflate: boolean) => FramingFactory) | undefined
+}
+
+/**
+ *   idle ──first byte──▶ head ──complete──▶ body ──complete──▶ answer ──response closed──▶ idle
+ *                         └─upgrade──▶ over              └─response closed before──▶ idle
+ */
+type HttpPhase = 'idle' | 'head' | 'body' | 'answer' | 'over'
+
+/** The length of a body is not known. */
+const CHUNKED = -1
+
+export class HttpFraming implements Framing, HttpWire {
+  readonly #connection: Connection
+  readonly #side: HttpSide
+  readonly #stream: HttpStream
+  readonly #cut = new HeadEnd()
+  #phase: HttpPhase = 'idle'
+  /** Bytes of the body that have not come, or CHUNKED. */
+  #bodyBytes = CHUNKED
+  #request: IncomingMessage | undefined
+  /** Until it is closed. */
+  #response: ServerResponse | undefined
+  /** The parser wants no more for now: nobody reads the body. */
+  #held = false
+  /** No further request is taken. */
+  #last = false
+  /** A request has come, ever. */
+  #served = false
+  #headTimer: TimerHandle | undefined
+  #upgraded: Framing | undefined
+
+  /** `headMs`: the time that is left for the first head. */
+  constructor(connection: Connection, side: HttpSide, headMs: number, frozen?: FrozenHttp) {
+    this.#connection = connection
+    this.#side = side
+    this.#stream = new HttpStream(this)
+    this.#served = frozen?.served ?? false
+    if (!this.#served) this.#expectHead(headMs)
+  }
+
+  // ---- Framing: called by the connection --------------------------------------------------------------------------
+
+  opened(): void {
+    this.#connection.setTimeout(HTTP_SILENT_MS_MAX)
+    this.#side.connect(this.#stream)
+  }
+
+  thawed(_frozen: FrozenConnection): void {
+    this.#side.connect(this.#stream)
+    this.#connection.resume()
+  }
+
+  get wire(): Wire {
+    return 'stream'
+  }
+
+  get movable(): boolean {
+    return true
+  }
+
+  get settled(): boolean {
+    return this.#phase === 'idle' && !this.#last
+  }
+
+  freeze(): FrozenFraming {
+    this.#cancelHead()
+    this.#phase = 'over'
+    // Frees the parser.
+    this.#stream.destroy()
+    return { transport: 'http', state: undefined, http: { listener: this.#side.listener, served: this.#served } }
+  }
+
+  push(bytes: Buffer, start: number, end: number): number {
+    let at = start
+    while (at < end && this.#takes()) {
+      const to =
+        this.#phase === 'body' && this.#bodyBytes > 0
+          ? Math.min(end, at + this.#bodyBytes)
+          : this.#cut.find(bytes, at, end)
+      this.#parse(bytes.subarray(at, to))
+      at = to
+      if (this.#upgraded !== undefined) return at - start + this.#upgraded.push(bytes, at, end)
+    }
+    if (at === end) return end - start
+    // What comes behind the last request is read into nothing.
+    if (this.#phase === 'over' || (this.#last && this.#phase !== 'body')) return end - start
+    this.#connection.pause()
+    return at - start
+  }
+
+  ended(): void {
+    if (this.#phase === 'idle') this.#connection.finish('client')
+    else {
+      this.#last = true
+      // In the middle of a request that is an error; behind one the answer is the last.
+      this.#stream.emit('end')
+    }
+  }
+
+  send(): void {
+    // A response is the only thing to send.
+  }
+
+  shared(): boolean {
+    return false
+  }
+
+  unframe(): void {
+    // It moves between two answers: none is on its way.
+  }
+
+  closing(): void {
+    // The handler speaks in responses.
+  }
+
+  close(_code: number, _text: string, reason: CloseReason): void {
+    if (reason !== 'shutdown' && reason !== 'restart' && reason !== 'server') this.#connection.destroy(reason)
+    // Half a head is no request.
+    else if (this.#phase === 'idle' || this.#phase === 'head') this.#connection.finish(reason)
+    else this.#sayLast()
+  }
+
+  retire(): void {
+    this.#connection.blame('restart')
+    if (this.#phase === 'idle') this.#connection.finish('restart')
+    else this.#sayLast()
+  }
+
+  writable(): void {
+    this.#stream.emit('drain')
+    this.#proceed()
+  }
+
+  timedOut(): void {
+    if (this.#phase === 'idle') this.#connection.closeIdle()
+    else if (this.#phase === 'body' && !this.#held) this.#refuse(408, 'idle_timeout')
+    else if (this.#connection.bufferedBytes > 0) this.#connection.destroy('too_slow')
+    // Otherwise it waits for us: for the handler, or with a timer of its own for the rest of a head.
+  }
+
+  closeIdle(): void {
+    this.#connection.finish('idle_timeout')
+  }
+
+  lost(): void {
+    this.#cancelHead()
+    this.#phase = 'over'
+    this.#stream.destroy()
+  }
+
+  // ---- called by the listener's http.Server -------------------------------------------------------------------------
+
+  requested(request: IncomingMessage, response: ServerResponse): void {
+    this.#began(request)
+    this.#count(0)
+    this.#response = response
+    if (this.#last) response.shouldKeepAlive = false
+    response.once('close', () => this.#answered(response))
+    try {
+      // It may be an async function.
+      const result: unknown = this.#side.handler(request, response)
+      if (result instanceof Promise) result.catch((error: unknown) => this.#failed(response, error))
+    } catch (error) {
+      this.#failed(response, error)
+    }
+  }
+
+  upgrade(request: IncomingMessage): void {
+    this.#began(request)
+    const connection = this.#connection
+    const { permessageDeflate, upgraded } = this.#side
+    const answer = checkUpgrade(request, permessageDeflate)
+    if (!answer.accept || !request.complete || upgraded === undefined) {
+      const { status, headers, body } = answer.accept ? { status: 400, headers: {}, body: '' } : answer
+      this.#refuseWith(status, headers, body)
+      return
+    }
+    this.#phase = 'over'
+    this.write(answer.response, 'latin1')
+    connection.setTimeout(0)
+    this.#upgraded = connection.reframe(upgraded(answer.deflate))
+  }
+
+  /** What came is no HTTP, or too much. */
+  garbage(error: NodeJS.ErrnoException): void {
+    this.#refuse(error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400, 'bad_request')
+  }
+
+  // ---- HttpWire: called by the stream -------------------------------------------------------------------------------
+
+  get remote(): Connection['remote'] {
+    return this.#connection.remote
+  }
+
+  get session(): string {
+    return this.#connection.session
+  }
+
+  get encrypted(): boolean {
+    return this.#connection.encrypted
+  }
+
+  hold(): void {
+    this.#held = true
+  }
+
+  goOn(): void {
+    this.#held = false
+    this.#proceed()
+  }
+
+  write(chunk: Uint8Array | string, encoding: BufferEncoding): boolean {
+    const connection = this.#connection
+    if (typeof chunk === 'string') {
+      const bytes = Buffer.byteLength(chunk, encoding)
+      if (bytes > COALESCE_BYTES_MAX) connection.writeShared(Buffer.from(chunk, encoding))
+      else if (bytes > 0) {
+        const at = connection.reserve(bytes)
+        connection.loop.outbox.arena.write(chunk, at, encoding)
+      }
+    } else if (chunk.byteLength > COALESCE_BYTES_MAX) connection.writeShared(chunk)
+    else if (chunk.byteLength > 0) connection.write(chunk)
+    return !connection.congested
+  }
+
+  end(): void {
+    this.#last = true
+    this.#connection.finish('server')
+  }
+
+  drop(): void {
+    this.#connection.destroy('server')
+  }
+
+  // ---- inside -------------------------------------------------------------------------------------------------------
+
+  /** A body is always taken: its end comes before the answer's. */
+  #takes(): boolean {
+    if (this.#held) return false
+    if (this.#phase === 'body') return true
+    return (this.#phase === 'idle' || this.#phase === 'head') && !this.#last && !this.#connection.congested
+  }
+
+  /** Takes what had to wait. */
+  #proceed(): void {
+    if (this.#connection.paused && this.#takes()) this.#connection.resume()
+  }
+
+  #parse(bytes: Buffer): void {
+    if (this.#phase === 'idle') {
+      this.#phase = 'head'
+      this.#request = undefined
+      if (this.#headTimer === undefined) this.#expectHead(this.#connection.loop.limits.headTimeoutMs)
+    } else if (this.#phase === 'body' && this.#bodyBytes > 0) {
+      this.#bodyBytes -= bytes.length
+      // That was all of it, if the parser thinks so too.
+      if (this.#bodyBytes === 0) this.#bodyBytes = CHUNKED
+    }
+    this.#stream.feed(bytes)
+    // What the bytes mean has been told in between, by `requested`, `upgrade` or `garbage`.
+    if (this.#phase === 'head' && this.#request !== undefined) {
+      this.#phase = 'body'
+      this.#bodyBytes = Number(this.#request.headers['content-length'] ?? CHUNKED)
+    }
+    if (this.#phase !== 'body' || this.#request?.complete !== true) return
+    this.#cut.reset()
+    this.#phase = 'answer'
+    if (this.#response === undefined) this.#idle()
+  }
+
+  #began(request: IncomingMessage): void {
+    this.#cancelHead()
+    this.#request = request
+    this.#served = true
+  }
+
+  #answered(response: ServerResponse): void {
+    this.#response = undefined
+    if (response.writableFinished) this.#count(1)
+    // Before the end of the body the rest of it is read first.
+    if (this.#phase === 'answer') this.#idle()
+  }
+
+  #idle(): void {
+    this.#phase = 'idle'
+    if (this.#last) this.#connection.finish('server')
+    else {
+      this.#proceed()
+      this.#connection.lookAgain()
+    }
+  }
+
+  #sayLast(): void {
+    this.#last = true
+    if (this.#response?.headersSent === false) this.#response.shouldKeepAlive = false
+  }
+
+  #failed(response: ServerResponse, error: unknown): void {
+    this.#connection.loop.handlerFailed(this.#connection, error)
+    if (response.headersSent) this.#connection.destroy('handler_error')
+    else response.writeHead(500, { Connection: 'close' }).end()
+  }
+
+  #refuse(status: number, reason: CloseReason): void {
+    if (this.#response?.headersSent === true) this.#connection.destroy(reason)
+    else this.#refuseWith(status, {}, '', reason)
+  }
+
+  #refuseWith(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string,
+    reason: CloseReason = 'bad_request',
+  ): void {
+    this.#phase = 'over'
+    this.#side.refused(status)
+    this.write(responseOf(status, headers, body), 'utf8')
+    this.#connection.finish(reason)
+  }
+
+  #count(direction: 0 | 1): void {
+    this.#connection.loop.countMessage(this.#connection.service, direction)
+  }
+
+  #expectHead(ms: number): void {
+    this.#headTimer = this.#connection.loop.wheel.schedule(ms, headMissing, this.#connection)
+  }
+
+  #cancelHead(): void {
+    if (this.#headTimer !== undefined) this.#connection.loop.wheel.cancel(this.#headTimer)
+    this.#headTimer = undefined
+  }
+}
+
+function headMissing(connection: Connection): void {
+  connection.destroy('head_timeout')
+}
