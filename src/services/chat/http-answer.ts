@@ -17,7 +17,7 @@ export const HTTP_TEXT = {
   failed: 'internal error',
 } as const
 
-const JSON_TYPE = 'application/json; charset=utf-8'
+export const JSON_TYPE = 'application/json; charset=utf-8'
 
 export function send(reply: FastifyReply, status: number, json: string): FastifyReply {
   return reply.code(status).header('content-type', JSON_TYPE).send(json)

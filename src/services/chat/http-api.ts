@@ -10,8 +10,10 @@ import { send } from './http-answer.ts'
 import { HttpCounter } from './http-counter.ts'
 import { createHttpDocs, type HttpDocs } from './http-docs.ts'
 import { answerErrors, readBodies } from './http-failure.ts'
-import { chatRoutes, type Handler, presenceRoutes, type StatusSource, statusRoutes } from './http-handler.ts'
-import { type Operation, ROUTES } from './http-route.ts'
+import { chatRoutes } from './http-handler.ts'
+import { presenceRoutes } from './http-presence.ts'
+import { type Handlers, ROUTES } from './http-route.ts'
+import { type StatusSource, statusRoutes } from './http-status.ts'
 import { UnknownPath } from './http-unknown-path.ts'
 
 export type HttpConfig = ChatConfig & { readonly corsOrigins: readonly string[] }
@@ -88,7 +90,7 @@ function watchRoutes(app: FastifyInstance, unknown: UnknownPath, counter: HttpCo
 }
 
 function addRoutes(app: FastifyInstance, context: ServiceContext<HttpConfig>, { status }: HttpApiSources): void {
-  const handlers: Partial<Record<Operation, Handler>> = {
+  const handlers: Handlers = {
     ...chatRoutes(context),
     ...presenceRoutes(context),
     ...(status === undefined ? {} : statusRoutes(status)),

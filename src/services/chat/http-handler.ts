@@ -1,41 +1,20 @@
-// What each route of chat's HTTP API does: chats and users go to the store, messages and typing to the chat's actor,
-// presence to its own. What fails rejects: http-api.ts answers it.
-import { Readable } from 'node:stream'
+// What the routes of chats, messages and users do: chats and users go to the store, messages and typing to the chat's
+// actor. What fails rejects: http-failure.ts answers it.
 import type { FastifyReply } from 'fastify'
 import type { ActorRef } from '../../actor/actor-ref.ts'
 import { PolyloopError } from '../../lib/errors.ts'
-import type { HealthReport, Readiness } from '../../observe/report.ts'
 import type { ChatType, MessageType } from '../../store/store.ts'
 import type { ServiceContext } from '../service.ts'
 import { type ChatHandlers, type ChatProblem, chatActor } from './chat-actor.ts'
 import type { ChatConfig } from './config.ts'
 import { type ApiRequest, positiveInteger } from './http-access.ts'
-import {
-  chatJson,
-  HTTP_TEXT,
-  pageJson,
-  presentJson,
-  send,
-  sendCreated,
-  sendData,
-  sendFailure,
-  typistJson,
-} from './http-answer.ts'
+import { chatJson, HTTP_TEXT, pageJson, send, sendCreated, sendData, sendFailure, typistJson } from './http-answer.ts'
 import { ProblemError } from './http-failure.ts'
-import type { Operation } from './http-route.ts'
+import type { Handlers } from './http-route.ts'
 import { CHAT_NAME_BYTES_MAX, USER_NAME_BYTES_MAX } from './http-schema.ts'
 import { CONTENT_BYTES_MAX } from './message.ts'
 import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
-import { PRESENCE_ID, PRESENCE_LISTED_MAX, type Present, presenceActor } from './presence-actor.ts'
 import { TEXT } from './text.ts'
-
-export type Handler = (request: ApiRequest, reply: FastifyReply) => Promise<FastifyReply> | FastifyReply
-
-/** How the process is, as the admin endpoint says it. */
-export interface StatusSource {
-  health(): HealthReport | Promise<HealthReport>
-  readiness(): Readiness | Promise<Readiness>
-}
 
 const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map([
   ['text', 'Text'],
@@ -65,7 +44,7 @@ interface PageQuery {
   readonly per_page?: unknown
 }
 
-export function chatRoutes(context: ServiceContext<ChatConfig>): Partial<Record<Operation, Handler>> {
+export function chatRoutes(context: ServiceContext<ChatConfig>): Handlers {
   const { store } = context
   const chats = chatActor(context.config)
 
@@ -146,45 +125,6 @@ export function chatRoutes(context: ServiceContext<ChatConfig>): Partial<Record<
         if (isTaken) return sendFailure(reply, 409, HTTP_TEXT.nameTaken)
         throw error
       }
-    },
-  }
-}
-
-export function presenceRoutes(context: ServiceContext<ChatConfig>): Partial<Record<Operation, Handler>> {
-  const presence = context.actor(presenceActor(context.config), PRESENCE_ID)
-
-  // One page in memory at a time: a client that reads slowly holds no more.
-  async function* pagesFrom(first: readonly Present[]): AsyncGenerator<string> {
-    yield '{"success":true,"message":null,"data":['
-    let page = first
-    for (;;) {
-      yield page.map(presentJson).join(',')
-      const last = page.at(-1)
-      if (last === undefined || page.length < PRESENCE_LISTED_MAX) break
-      page = await presence.ask('list', { after: last.userId })
-      if (page.length > 0) yield ','
-    }
-    yield ']}'
-  }
-
-  return {
-    async listPresence(_request, reply) {
-      const first = await presence.ask('list', { after: 0 })
-      if (first.length < PRESENCE_LISTED_MAX) return sendData(reply, `[${first.map(presentJson).join(',')}]`)
-      return reply.header('content-type', 'application/json; charset=utf-8').send(Readable.from(pagesFrom(first)))
-    },
-  }
-}
-
-export function statusRoutes(status: StatusSource): Partial<Record<Operation, Handler>> {
-  return {
-    async health(_request, reply) {
-      const health = await status.health()
-      return send(reply, health.status === 'unhealthy' ? 503 : 200, JSON.stringify(health))
-    },
-    async ready(_request, reply) {
-      const readiness = await status.readiness()
-      return send(reply, readiness === 'ready' ? 200 : 503, JSON.stringify({ status: readiness }))
     },
   }
 }

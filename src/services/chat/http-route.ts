@@ -1,4 +1,6 @@
 // Every route of chat's HTTP API, in one table: what is served, what is validated, and what the OpenAPI document says.
+import type { FastifyReply } from 'fastify'
+import type { ApiRequest } from './http-access.ts'
 import { HTTP_TEXT } from './http-answer.ts'
 import {
   CHAT_BODY,
@@ -32,6 +34,9 @@ export type Operation =
   | 'createUser'
   | 'health'
   | 'ready'
+
+export type Handler = (request: ApiRequest, reply: FastifyReply) => Promise<FastifyReply>
+export type Handlers = { readonly [Name in Operation]?: Handler }
 
 export interface RouteRow {
   readonly operation: Operation
