@@ -150,7 +150,7 @@ test('chat udp: unknown users and chats are ignored without a word', async () =>
 
 test('chat udp: what is too long, no valid packet or of another type is dropped and counted, never answered (C16)', async () => {
   const long = `{"packet_type":"Ping","x":"${'x'.repeat(DATAGRAM_BYTES_MAX)}"}`
-  await assertDropped([long.slice(0, DATAGRAM_BYTES_MAX - 1) + '"}', long, Buffer.alloc(60_000, '{')], 'oversize')
+  await assertDropped([`${long.slice(0, DATAGRAM_BYTES_MAX - 1)}"}`, long, Buffer.alloc(60_000, '{')], 'oversize')
   const illFormed = Buffer.concat([Buffer.from('{"packet_type":"Ping","x":"'), Buffer.of(0xff), Buffer.from('"}')])
   await assertDropped(
     [

@@ -1,4 +1,5 @@
 // All soak scenarios by name, in the order they run in.
+import { chat } from './chat.ts'
 import { connections } from './connections.ts'
 import { echo } from './echo.ts'
 import { faults } from './faults.ts'
@@ -17,6 +18,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   simulation,
   reload,
   topics,
+  chat,
   idle,
   echo,
 }
