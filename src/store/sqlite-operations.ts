@@ -108,7 +108,7 @@ export class SqliteOperations implements StoreOperations {
 
   addMessage({ chatId, senderId, content, type, createSender }: ArgumentOf<'addMessage'>): StoredMessage {
     const tail = this.#tailOf(chatId)
-    if (tail === undefined) throw constraintError(FOREIGN_KEY)
+    if (tail === undefined || !isId(senderId)) throw constraintError(FOREIGN_KEY)
     const sequence = tail.messages + 1
     const createdAt = this.#nowSeconds()
     const insert = (): number =>
@@ -117,7 +117,7 @@ export class SqliteOperations implements StoreOperations {
     try {
       id = insert()
     } catch (error) {
-      if (!createSender || !isId(senderId) || !isForeignKeyError(error)) throw error
+      if (!createSender || !isForeignKeyError(error)) throw error
       this.#insertUser.run(senderId, userName(senderId), createdAt)
       id = insert()
     }
@@ -162,6 +162,7 @@ export class SqliteOperations implements StoreOperations {
     creatorId,
     participants,
   }: ArgumentOf<'createChat'>): ReturnType<StoreOperations['createChat']> {
+    if (!isId(creatorId)) throw constraintError(FOREIGN_KEY)
     const others = [...new Set(participants)].filter((userId) => userId !== creatorId)
     const skipped: number[] = []
     const members: number[] = []
