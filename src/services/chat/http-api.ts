@@ -7,9 +7,10 @@ import { createAuthenticator } from './authenticator.ts'
 import type { ChatConfig } from './config.ts'
 import { accessHooks } from './http-access.ts'
 import { send } from './http-answer.ts'
+import { compileBody, readBodies } from './http-body.ts'
 import { HttpCounter } from './http-counter.ts'
 import { createHttpDocs, type HttpDocs } from './http-docs.ts'
-import { answerErrors, readBodies } from './http-failure.ts'
+import { answerErrors } from './http-failure.ts'
 import { chatRoutes } from './http-handler.ts'
 import { presenceRoutes } from './http-presence.ts'
 import { type Handlers, ROUTES } from './http-route.ts'
@@ -45,10 +46,6 @@ export async function createHttpApp(
   const unknown = new UnknownPath(counter.ofRoute('other'))
   const app = Fastify({
     bodyLimit: BODY_BYTES_MAX,
-    // A body is right or wrong as it came.
-    ajv: {
-      customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allowUnionTypes: true },
-    },
     // Paths that cannot be decoded.
     frameworkErrors: (_error, request, reply) => unknown.answer(request as FastifyRequest, reply as FastifyReply),
   })
@@ -103,7 +100,7 @@ function addRoutes(app: FastifyInstance, context: ServiceContext<HttpConfig>, { 
       method,
       url,
       // Paths and queries are read by the handlers; answers are written by hand.
-      ...(body === undefined ? {} : { schema: { body } }),
+      ...(body === undefined ? {} : { schema: { body }, validatorCompiler: compileBody }),
       ...(isOpen === true ? {} : { onRequest: guards }),
       config: failure === undefined ? {} : { failure },
       handler: handler as RouteHandlerMethod,

@@ -1,11 +1,11 @@
-// What can go wrong between a request and its answer: bodies that are no JSON or not what their schema says, and what the
-// store or an actor did not do.
-import { isUtf8 } from 'node:buffer'
+// What can go wrong between a request and its answer: bodies that cannot be taken, and what the store or an actor did not
+// do.
 import type { FastifyError, FastifyInstance } from 'fastify'
 import { ERRORS, PolyloopError } from '../../lib/errors.ts'
 import { errorFields, type Logger } from '../../observe/logger.ts'
 import { HTTP_TEXT, sendFailure } from './http-answer.ts'
-import { storeText, TEXT } from './text.ts'
+import { BodyError } from './http-body.ts'
+import { storeText } from './text.ts'
 
 const FAILURES_LOGGED_PER_SECOND = 5
 
@@ -21,39 +21,14 @@ export class ProblemError extends Error {
   override name = 'ProblemError'
 }
 
-/** JSON as it came: ill-formed UTF-8 is an error and never repaired. */
-export function readBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
-    if (!isUtf8(body)) {
-      done(new InvalidJson())
-      return
-    }
-    let value: unknown
-    try {
-      value = JSON.parse(body.toString())
-    } catch {
-      done(new InvalidJson())
-      return
-    }
-    done(null, value)
-  })
-}
-
-// Fastify wants errors here.
-class InvalidJson extends Error {
-  override name = 'InvalidJson'
-}
-
-/** Errors of Fastify, of the schemas and of the handlers, as answers. */
+/** Errors of Fastify, of bodies and of handlers, as answers. */
 export function answerErrors(app: FastifyInstance, log: Logger): void {
   const failed = log.limited('chat.http_failed', FAILURES_LOGGED_PER_SECOND)
   app.setErrorHandler((error: FastifyError | Error, request, reply) => {
-    if (error instanceof InvalidJson) {
+    if (error instanceof BodyError) {
       // Fastify gives up the connection because there may be more to read; here the whole body was.
-      return sendFailure(reply.removeHeader('connection'), 400, TEXT.invalidJson)
+      return sendFailure(reply.removeHeader('connection'), 400, error.message)
     }
-    if ('validation' in error) return sendFailure(reply, 400, bodyProblem(error))
     const status = ('statusCode' in error ? error.statusCode : undefined) ?? 500
     if (status === 413) return sendFailure(reply, 413, HTTP_TEXT.bodyTooLarge)
     if (status === 415) return sendFailure(reply, 415, HTTP_TEXT.bodyNotJson)
@@ -68,17 +43,4 @@ function failureText(error: Error): string {
   if (!(error instanceof PolyloopError)) return HTTP_TEXT.failed
   const { problem } = error.details
   return storeText(typeof problem === 'string' ? problem : ERRORS[error.code].text)
-}
-
-/** What is wrong with a body, by the first thing that its schema does not allow. */
-function bodyProblem({ validation }: Pick<FastifyError, 'validation'>): string {
-  const [first] = validation ?? []
-  if (first === undefined || first.instancePath === '') {
-    const missing = first?.params.missingProperty
-    return missing === undefined ? TEXT.invalidJson : `invalid body: ${missing} is missing`
-  }
-  const member = first.instancePath.slice(1).replaceAll('/', '.')
-  if (member === 'content' && first.keyword === 'minLength') return TEXT.contentEmpty
-  if (member === 'content' && first.keyword === 'maxLength') return TEXT.contentTooLong
-  return `invalid body: ${member} ${first.message}`
 }

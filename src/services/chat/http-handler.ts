@@ -11,8 +11,6 @@ import { type ApiRequest, positiveInteger } from './http-access.ts'
 import { chatJson, HTTP_TEXT, pageJson, send, sendCreated, sendData, sendFailure, typistJson } from './http-answer.ts'
 import { ProblemError } from './http-failure.ts'
 import type { Handlers } from './http-route.ts'
-import { CHAT_NAME_BYTES_MAX, USER_NAME_BYTES_MAX } from './http-schema.ts'
-import { CONTENT_BYTES_MAX } from './message.ts'
 import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
 import { TEXT } from './text.ts'
 
@@ -24,8 +22,6 @@ const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map([
 ])
 const CHAT_TYPES: ReadonlySet<unknown> = new Set<ChatType>(['direct', 'group', 'channel'])
 const NOBODY: readonly number[] = []
-/** No character has more bytes in UTF-8 per UTF-16 unit. */
-const BYTES_PER_UNIT_MAX = 3
 
 interface MessageBody {
   readonly content: string
@@ -67,8 +63,6 @@ export function chatRoutes(context: ServiceContext<ChatConfig>): Handlers {
 
     async createChat(request, reply) {
       const { name, chat_type, participants } = request.body as ChatBody
-      const problem = textProblem('name', name, CHAT_NAME_BYTES_MAX)
-      if (problem !== undefined) return sendFailure(reply, 400, problem)
       const { id, skipped } = await store.createChat({
         name,
         type: CHAT_TYPES.has(chat_type) ? (chat_type as ChatType) : 'group',
@@ -97,8 +91,6 @@ export function chatRoutes(context: ServiceContext<ChatConfig>): Handlers {
       const chat = chatOf(request)
       if (chat === undefined) return sendFailure(reply, 404, TEXT.chatUnknown)
       const { content, message_type } = request.body as MessageBody
-      if (isLonger(content, CONTENT_BYTES_MAX)) return sendFailure(reply, 400, TEXT.contentTooLong)
-      if (!content.isWellFormed()) return sendFailure(reply, 400, formProblem('content'))
       const type = MESSAGE_TYPES.get(message_type) ?? 'Text'
       const result = await chat.ask('send', { senderId: request.userId, content, type })
       if (!result.ok) return refusal(reply, result)
@@ -114,8 +106,6 @@ export function chatRoutes(context: ServiceContext<ChatConfig>): Handlers {
 
     async createUser(request, reply) {
       const { username } = request.body as UserBody
-      const problem = textProblem('username', username, USER_NAME_BYTES_MAX)
-      if (problem !== undefined) return sendFailure(reply, 400, problem)
       try {
         const { id } = await store.createUser({ name: username })
         return sendCreated(reply, null, `{"id":${id}}`)
@@ -138,21 +128,6 @@ function refusal(reply: FastifyReply, problem: ChatProblem): FastifyReply {
   throw new ProblemError(problem.text)
 }
 
-/** What the schema cannot say of a text that is not empty. */
-function textProblem(member: string, text: string, bytesMax: number): string | undefined {
-  if (isLonger(text, bytesMax)) return `invalid body: ${member} is longer than ${bytesMax} bytes`
-  return text.isWellFormed() ? undefined : formProblem(member)
-}
-
-// An escape can say what no UTF-8 can: half of a surrogate pair.
-function formProblem(member: string): string {
-  return `invalid body: ${member} must be well-formed Unicode`
-}
-
 function pageProblem(member: string): string {
   return `invalid query: ${member} must be an integer of at least 1`
-}
-
-function isLonger(text: string, bytesMax: number): boolean {
-  return text.length * BYTES_PER_UNIT_MAX > bytesMax && Buffer.byteLength(text) > bytesMax
 }

@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify'
 import type { ApiRequest } from './http-access.ts'
 import { HTTP_TEXT } from './http-answer.ts'
+import type { BodySchema } from './http-body.ts'
 import {
   CHAT_BODY,
   CHAT_CREATED,
@@ -49,7 +50,7 @@ export interface RouteRow {
   readonly failure?: string
   readonly params?: JsonSchema
   readonly querystring?: JsonSchema
-  readonly body?: JsonSchema
+  readonly body?: BodySchema
   /** By status. */
   readonly response: Readonly<Record<number, JsonSchema>>
 }

@@ -1,5 +1,5 @@
-// What goes in and out of chat's HTTP API, as JSON Schema: bodies are validated by it, and the OpenAPI document shows it.
-// Lengths count characters here and bytes in the protocol; the bytes are counted where the value is used.
+// What goes in and out of chat's HTTP API, as JSON Schema: bodies are held against it, and the OpenAPI document shows it.
+import type { BodySchema, TextSchema } from './http-body.ts'
 import { CONTENT_BYTES_MAX } from './message.ts'
 import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
 
@@ -96,34 +96,24 @@ export const SHARED_SCHEMAS = [
   },
 ] as const
 
-export const MESSAGE_BODY = {
+export const MESSAGE_BODY: BodySchema = {
   type: 'object',
   required: ['content'],
   properties: {
-    content: {
-      type: 'string',
-      minLength: 1,
-      maxLength: CONTENT_BYTES_MAX,
-      description: `1 to ${CONTENT_BYTES_MAX} bytes of UTF-8`,
-    },
+    content: textOf(CONTENT_BYTES_MAX),
     message_type: {
       type: ['string', 'null'],
       description: '`text` (default, and what an unknown one means), `image`, `file` or `system`',
     },
   },
   examples: [{ content: 'Hello!', message_type: 'text' }],
-} as const
+}
 
-export const CHAT_BODY = {
+export const CHAT_BODY: BodySchema = {
   type: 'object',
   required: ['name'],
   properties: {
-    name: {
-      type: 'string',
-      minLength: 1,
-      maxLength: CHAT_NAME_BYTES_MAX,
-      description: `1 to ${CHAT_NAME_BYTES_MAX} bytes of UTF-8`,
-    },
+    name: textOf(CHAT_NAME_BYTES_MAX),
     chat_type: {
       type: ['string', 'null'],
       description: '`group` (default, and what an unknown one means), `direct` or `channel`',
@@ -136,21 +126,14 @@ export const CHAT_BODY = {
     },
   },
   examples: [{ name: 'Team', chat_type: 'group', participants: [2, 3] }],
-} as const
+}
 
-export const USER_BODY = {
+export const USER_BODY: BodySchema = {
   type: 'object',
   required: ['username'],
-  properties: {
-    username: {
-      type: 'string',
-      minLength: 1,
-      maxLength: USER_NAME_BYTES_MAX,
-      description: `1 to ${USER_NAME_BYTES_MAX} bytes of UTF-8`,
-    },
-  },
+  properties: { username: textOf(USER_NAME_BYTES_MAX) },
   examples: [{ username: 'ada' }],
-} as const
+}
 
 export const CHAT_ID_PARAMS = {
   type: 'object',
@@ -169,6 +152,16 @@ export const PAGE_QUERY = {
     },
   },
 } as const
+
+function textOf(bytesMax: number): TextSchema {
+  return {
+    type: 'string',
+    minLength: 1,
+    maxLength: bytesMax,
+    'x-bytes-max': bytesMax,
+    description: `1 to ${bytesMax} bytes of UTF-8`,
+  }
+}
 
 /** The envelope of a success. `example`: of its data. */
 export function envelopeOf(

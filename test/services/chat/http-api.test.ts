@@ -86,22 +86,22 @@ test('http api: bodies that are not what the schema says', async () => {
   const world = await startHttpWorld()
   const bodies: [string, unknown, string][] = [
     ['/api/chats/1/messages', {}, 'content is missing'],
-    ['/api/chats/1/messages', { content: null }, 'content must be string'],
-    ['/api/chats/1/messages', { content: 5 }, 'content must be string'],
-    ['/api/chats/1/messages', { content: 'x', message_type: 5 }, 'message_type must be string,null'],
+    ['/api/chats/1/messages', { content: null }, 'content is missing'],
+    ['/api/chats/1/messages', { content: 5 }, 'content must be a string'],
+    ['/api/chats/1/messages', { content: 'x', message_type: 5 }, 'message_type must be a string'],
     ['/api/chats', {}, 'name is missing'],
-    ['/api/chats', { name: '' }, 'name must NOT have fewer than 1 characters'],
+    ['/api/chats', { name: '' }, 'name is empty'],
     ['/api/chats', { name: 'ж'.repeat(128) }, 'name is longer than 255 bytes'],
-    ['/api/chats', { name: 'x', participants: 1 }, 'participants must be array,null'],
-    ['/api/chats', { name: 'x', participants: [2, 1.5] }, 'participants.1 must be integer'],
-    ['/api/chats', { name: 'x', participants: ['1'] }, 'participants.0 must be integer'],
+    ['/api/chats', { name: 'x', participants: 1 }, 'participants must be an array of integers'],
+    ['/api/chats', { name: 'x', participants: [2, 1.5] }, 'participants must be an array of integers'],
+    ['/api/chats', { name: 'x', participants: ['1'] }, 'participants must be an array of integers'],
     [
       '/api/chats',
       { name: 'x', participants: Array.from({ length: PARTICIPANTS_MAX + 1 }, (_, index) => index) },
-      `participants must NOT have more than ${PARTICIPANTS_MAX} items`,
+      `participants has more than ${PARTICIPANTS_MAX} items`,
     ],
     ['/api/users', { username: 'ж'.repeat(33) }, 'username is longer than 64 bytes'],
-    ['/api/users', { username: 'x'.repeat(65) }, 'username must NOT have more than 64 characters'],
+    ['/api/users', { username: 'x'.repeat(65) }, 'username is longer than 64 bytes'],
   ]
   for (const [path, body, problem] of bodies)
     assertAnswer(await world.post(path, body), 400, failure(`invalid body: ${problem}`))
