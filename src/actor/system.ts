@@ -6,7 +6,7 @@ import { type ErrorCode, PolyloopError } from '../lib/errors.ts'
 import type { DeadReason } from '../observe/family.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
-import { Activation, type Message } from './activation.ts'
+import { Activation, type ActivationStatus, type Message } from './activation.ts'
 import { ActorMigration } from './actor-migration.ts'
 import type { ActorSender } from './actor-ref.ts'
 import { type Address, addressOf } from './address.ts'
@@ -61,6 +61,8 @@ export interface ActorSystemOptions {
 const LOGGED_PER_SECOND = 5
 const NOBODY: readonly number[] = []
 const HEAP_FULL = 'heap_full'
+/** An actor that failed has forgotten its state: nobody waits for the end of its pause. */
+const STATELESS: readonly ActivationStatus[] = ['backoff', 'failed', 'gone']
 
 export class ActorSystem implements ActorSender {
   /** Set by the heap guard: no new actors. */
@@ -402,11 +404,15 @@ export class ActorSystem implements ActorSender {
     return count
   }
 
-  /** At the end of the shard: every idle actor may save its state. True when none is left. */
+  /** At the end of the shard: every idle actor may save its state. True when none is left that has one. */
   stop(): boolean {
     this.refusing = true
-    for (const activation of this.#directory.all()) this.#runner.passivate(activation)
-    return this.#directory.size === 0
+    let left = 0
+    for (const activation of this.#directory.all()) {
+      this.#runner.passivate(activation)
+      if (!STATELESS.includes(activation.status)) left++
+    }
+    return left === 0
   }
 
   close(): void {

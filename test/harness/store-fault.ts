@@ -8,14 +8,16 @@ import { THREAD } from '../../src/lib/thread.ts'
 const FOLDER = 'STORE_FAULT_FOLDER'
 const LOOK_MS = 5
 
-type Fault = 'kill' | 'freeze'
+const PAUSE_MS = 150
+
+type Fault = 'kill' | 'freeze' | 'pause'
 
 /** What a server must be started with for `cause` to work. */
 export function storeFaults(folder: string): Readonly<Record<string, string>> {
   return { NODE_OPTIONS: `--import=${import.meta.url}`, [FOLDER]: folder }
 }
 
-/** The store's thread ends, or never runs again. */
+/** The store's thread ends, never runs again, or stands still for a moment. */
 export function cause(folder: string, fault: Fault): void {
   writeFileSync(join(folder, fault), '')
 }
@@ -32,5 +34,6 @@ if (folder !== undefined && !isMainThread && (workerData as { thread?: number } 
   setInterval(() => {
     if (take(folder, 'kill')) process.exit(1)
     if (take(folder, 'freeze')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    if (take(folder, 'pause')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
   }, LOOK_MS).unref()
 }

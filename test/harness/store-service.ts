@@ -94,7 +94,12 @@ async function obey(context: ServiceContext<unknown>, startedWith: string, line:
       return startedWith
     case 'add':
     case 'run':
+    case 'post':
       return `${await context.actor(account, name).ask(command, Number(rest[0]))}`
+    case 'total':
+      return `${await context.actor(reader, name).ask(command)}`
+    case 'page':
+      return (await context.actor(reader, name).ask(command, Number(rest[0]))).join(',')
     case 'read':
       return `${await context.actor(account, name).ask(command)}`
     case 'forget':

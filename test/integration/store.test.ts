@@ -8,7 +8,7 @@ import { type CreateRuntimeOptions, createRuntime, type Runtime } from '../../sr
 import { CapturedLog } from '../harness/captured-log.ts'
 import { LineClient } from '../harness/line-client.ts'
 import { MetricPage } from '../harness/metric-page.ts'
-import { account, notebook, reader } from '../harness/store-service.ts'
+import { account, notebook } from '../harness/store-service.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const SERVICE = new URL('../harness/store-service.ts', import.meta.url)
@@ -22,11 +22,6 @@ const KEEPER = { ...ECHO, 'services.keeper.tcp.port': 0 }
 /** Unawaited saves of one actor; all actors together stay below `store.calls`. */
 const SAVES = 150
 const ACTORS = 24
-/** Numbers that each actor posts at a time, and how many of all may be on their way. */
-const POSTS = 20
-const OUTSTANDING_MAX = 3_000
-const PAGE = 1_000
-const RELOADS = 3
 
 class Folder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'polyloop-store-'))
@@ -117,38 +112,6 @@ test('store: a drain ends when all that was saved is on disk, the journal writte
     assert.equal(await runtime.actor(account, `${actor}`).ask('read'), SAVES)
     assert.equal(await runtime.actor(notebook, `${actor}`).ask('noted'), actor)
   }
-})
-
-test('store: an actor’s calls stay in order while it moves; the thread stays the same', async () => {
-  using folder = new Folder()
-  await using runtime = await start(folder)
-  const everything = runtime.actor(reader, 'everything')
-  let last = 0
-  const postAll = async (): Promise<void> => {
-    const posted = last * ACTORS
-    await waitUntil('room', async () => posted - (await everything.ask('total')) < OUTSTANDING_MAX)
-    last += POSTS
-    const posts = Array.from({ length: ACTORS }, (_, actor) => runtime.actor(account, `${actor}`).ask('post', POSTS))
-    assert.deepEqual(await Promise.all(posts), new Array(ACTORS).fill(last))
-  }
-  for (let reload = 0; reload < RELOADS; reload++) {
-    assert.equal((await runtime.reload()).outcome, 'accepted')
-    while (runtime.report().migration.state === 'moving') await postAll()
-    await moved(runtime)
-  }
-  assert.ok(last > RELOADS * POSTS)
-  await waitUntil('all is stored', async () => (await everything.ask('total')) === last * ACTORS)
-  const next = new Map<string, number>()
-  for (let from = 1; from <= last * ACTORS; from += PAGE) {
-    for (const content of await everything.ask('page', from)) {
-      const [actor = '', number] = content.split(' ')
-      const expected = next.get(actor) ?? 1
-      assert.equal(Number(number), expected, `of actor ${actor}`)
-      next.set(actor, expected + 1)
-    }
-  }
-  const [store] = runtime.report().threads.filter(({ name }) => name === 'store')
-  assert.deepEqual([store?.generation, store?.restarts], [1, 0])
 })
 
 test('store: a reload that changes it is refused; one that needs it first starts it', async () => {
