@@ -113,7 +113,7 @@ export class HttpFraming implements Framing, HttpWire {
     }
     if (at === end) return end - start
     // What comes behind the last request is read into nothing.
-    if (this.#phase === 'over' || (this.#last && this.#phase !== 'body')) return end - start
+    if (this.#phase === 'over' || (this.#last && !this.#held)) return end - start
     this.#connection.pause()
     return at - start
   }
@@ -230,6 +230,10 @@ export class HttpFraming implements Framing, HttpWire {
     return this.#connection.encrypted
   }
 
+  get unsentBytes(): number {
+    return this.#connection.congested ? this.#connection.bufferedBytes : 0
+  }
+
   hold(): void {
     this.#held = true
   }
@@ -264,11 +268,11 @@ export class HttpFraming implements Framing, HttpWire {
 
   // ---- inside -------------------------------------------------------------------------------------------------------
 
-  /** A body is always taken: its end comes before the answer's. */
+  /** What has begun is taken. */
   #takes(): boolean {
     if (this.#held) return false
-    if (this.#phase === 'body') return true
-    return (this.#phase === 'idle' || this.#phase === 'head') && !this.#last && !this.#connection.congested
+    if (this.#phase === 'head' || this.#phase === 'body') return true
+    return this.#phase === 'idle' && !this.#last && !this.#connection.congested
   }
 
   /** Takes what had to wait. */

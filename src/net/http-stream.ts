@@ -12,6 +12,8 @@ export interface HttpWire {
   readonly remote: RemoteAddress
   readonly session: string
   readonly encrypted: boolean
+  /** What a writer has to wait for. */
+  readonly unsentBytes: number
   /** The parser takes no more for now, and again. */
   hold(): void
   goOn(): void
@@ -123,6 +125,14 @@ export class HttpStream extends Duplex {
     return this
   }
 }
+
+// A response says 'drain' only when this is 0. On the prototype: Node declares a property, and TypeScript would not have
+// it overridden by an accessor.
+Object.defineProperty(HttpStream.prototype, 'writableLength', {
+  get(this: HttpStream): number {
+    return this.wire.unsentBytes
+  },
+})
 
 export function wireOf(socket: Duplex): HttpWire | undefined {
   return socket instanceof HttpStream ? socket.wire : undefined
