@@ -1,4 +1,4 @@
-// What travels in rings for the store: kinds from 48 on, never reused.
+// What travels in rings for the store: kinds from 64 on, never reused.
 //
 //   call     u32 number | u8 operation | u8 tag | argument
 //   answer   u32 number | u8 outcome   | u8 tag | value, or code and problem of a failure
@@ -6,7 +6,7 @@
 // Numbers are the caller's. The value is last, so that it is never copied into the head.
 import type { StoreOperation } from './store.ts'
 
-export const STORE_RECORD = { call: 48, answer: 49 } as const
+export const STORE_RECORD = { call: 64, answer: 65 } as const
 
 export const STORE_HEAD_BYTES = 6
 export const STORE_AT = { number: 0, operation: 4, outcome: 4, tag: 5 } as const
