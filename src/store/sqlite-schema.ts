@@ -8,7 +8,8 @@ import { userName } from './store-rule.ts'
 const APPLICATION_ID = 0x504c4f50
 
 // STRICT, so that no column ever holds what its type does not say. AUTOINCREMENT, so that no id comes twice even if rows
-// are deleted some day. `messages` and `participants` of a chat are counts; `messages` is its last sequence too.
+// are deleted some day. `messages` and `participants` of a chat are counts; `messages` is its last sequence too. CHECK
+// with OR, because `type IN (…)` of four costs as much as the rest of an insert.
 const STEPS: readonly string[] = [
   `CREATE TABLE users (
      id INTEGER PRIMARY KEY,
@@ -18,7 +19,7 @@ const STEPS: readonly string[] = [
    CREATE TABLE chats (
      id INTEGER PRIMARY KEY AUTOINCREMENT,
      name TEXT NOT NULL,
-     type TEXT NOT NULL CHECK (type IN ('direct', 'group', 'channel')),
+     type TEXT NOT NULL CHECK (type = 'direct' OR type = 'group' OR type = 'channel'),
      creator_id INTEGER NOT NULL REFERENCES users (id),
      created_at INTEGER NOT NULL,
      updated_at INTEGER NOT NULL,
@@ -28,7 +29,7 @@ const STEPS: readonly string[] = [
    CREATE TABLE participants (
      user_id INTEGER NOT NULL REFERENCES users (id),
      chat_id INTEGER NOT NULL REFERENCES chats (id),
-     role TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+     role TEXT NOT NULL CHECK (role = 'admin' OR role = 'member'),
      PRIMARY KEY (user_id, chat_id)
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE messages (
@@ -37,7 +38,7 @@ const STEPS: readonly string[] = [
      sequence INTEGER NOT NULL,
      sender_id INTEGER NOT NULL REFERENCES users (id),
      content TEXT NOT NULL,
-     type TEXT NOT NULL CHECK (type IN ('Text', 'Image', 'File', 'System')),
+     type TEXT NOT NULL CHECK (type = 'Text' OR type = 'Image' OR type = 'File' OR type = 'System'),
      created_at INTEGER NOT NULL,
      UNIQUE (chat_id, sequence)
    ) STRICT;`,

@@ -9,7 +9,7 @@ CREATE TABLE users (
 CREATE TABLE chats (
      id INTEGER PRIMARY KEY AUTOINCREMENT,
      name TEXT NOT NULL,
-     type TEXT NOT NULL CHECK (type IN ('direct', 'group', 'channel')),
+     type TEXT NOT NULL CHECK (type = 'direct' OR type = 'group' OR type = 'channel'),
      creator_id INTEGER NOT NULL REFERENCES users (id),
      created_at INTEGER NOT NULL,
      updated_at INTEGER NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE chats (
 CREATE TABLE participants (
      user_id INTEGER NOT NULL REFERENCES users (id),
      chat_id INTEGER NOT NULL REFERENCES chats (id),
-     role TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+     role TEXT NOT NULL CHECK (role = 'admin' OR role = 'member'),
      PRIMARY KEY (user_id, chat_id)
    ) STRICT, WITHOUT ROWID;
 CREATE TABLE messages (
@@ -28,7 +28,7 @@ CREATE TABLE messages (
      sequence INTEGER NOT NULL,
      sender_id INTEGER NOT NULL REFERENCES users (id),
      content TEXT NOT NULL,
-     type TEXT NOT NULL CHECK (type IN ('Text', 'Image', 'File', 'System')),
+     type TEXT NOT NULL CHECK (type = 'Text' OR type = 'Image' OR type = 'File' OR type = 'System'),
      created_at INTEGER NOT NULL,
      UNIQUE (chat_id, sequence)
    ) STRICT;
