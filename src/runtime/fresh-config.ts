@@ -7,6 +7,7 @@ import type { ListenerSpec } from '../net/listener-spec.ts'
 import { RECORD_LAYOUT } from '../net/record.ts'
 import { FIGURE_LAYOUT } from '../observe/figure.ts'
 import { RING_LAYOUT_VERSION } from '../ring/record.ts'
+import { OPERATIONS } from '../store/store-record.ts'
 import { within } from './control.ts'
 import { loadEffectiveConfig } from './effective-config.ts'
 import { entryPoint } from './entry-point.ts'
@@ -41,7 +42,8 @@ export type FreshAnswer =
       readonly message: string
     }
 
-export const LAYOUT = `${FIGURE_LAYOUT} ${RING_LAYOUT_VERSION} ${RECORD_LAYOUT}`
+// The store's thread stays: new shards must call what it knows.
+export const LAYOUT = [FIGURE_LAYOUT, RING_LAYOUT_VERSION, RECORD_LAYOUT, ...OPERATIONS].join(' ')
 
 /** Options that main or the shared memory are made with. */
 const FIXED: readonly string[] = [

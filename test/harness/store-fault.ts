@@ -8,7 +8,7 @@ import { THREAD } from '../../src/lib/thread.ts'
 const FOLDER = 'STORE_FAULT_FOLDER'
 const LOOK_MS = 5
 
-const PAUSE_MS = 150
+const PAUSE_MS = 60
 
 type Fault = 'kill' | 'freeze' | 'pause'
 
