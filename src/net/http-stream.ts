@@ -126,11 +126,11 @@ export class HttpStream extends Duplex {
   }
 }
 
-// A response says 'drain' only when this is 0. On the prototype: Node declares a property, and TypeScript would not have
-// it overridden by an accessor.
+// A response says 'drain' when this is 0, which must not happen in the middle of its `end`: it is corked then. On the
+// prototype, because it is declared as a property, which TypeScript would not have overridden by an accessor.
 Object.defineProperty(HttpStream.prototype, 'writableLength', {
   get(this: HttpStream): number {
-    return this.wire.unsentBytes
+    return this.writableCorked > 0 ? Math.max(1, this.wire.unsentBytes) : this.wire.unsentBytes
   },
 })
 

@@ -336,6 +336,33 @@ test('http: an answer that nobody reads is bounded, and a stream of it is held b
   await until('dropped', () => closedFor(fixture, 'too_slow') === 2)
 })
 
+test('http: an answer in pieces gets its drains, and may end in one', async () => {
+  let drains = 0
+  await using fixture = new MoveFixture({
+    http(request, response) {
+      const piece = Buffer.alloc(70_000, 'x')
+      let left = 5
+      const more = (): void => {
+        drains++
+        while (left-- > 0) if (!response.write(piece)) return
+        response.end()
+      }
+      response.on('drain', more)
+      more()
+      // As a handler that does not care; the answer has ended then, or ends in the drain that this brings.
+      if (request.url === '/careless') response.end()
+    },
+  })
+  const { client, received } = await open(fixture)
+  client.write(get('/'))
+  await until('all of it', () => received.text.endsWith('\r\n0\r\n\r\n'))
+  assert.ok(received.bytes > 350_000 && drains > 1)
+  const before = received.bytes
+  client.write(get('/careless'))
+  await until('the end of it', () => received.bytes > before && received.text.endsWith('\r\n0\r\n\r\n'))
+  await until('counted', () => figure(fixture, 'messagesOut') === 2)
+})
+
 test('http: a body that nobody reads is not read from the network either', async () => {
   const asked: IncomingMessage[] = []
   await using fixture = new MoveFixture(
