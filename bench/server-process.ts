@@ -17,20 +17,20 @@ export type Peer =
   | 'ws-fan-out'
   | 'socket-io-server'
   | 'socket-io-cluster'
+  | 'fastify-insert'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly pids: readonly number[]
-  /** WebSocket; of `line-server` the lines. */
+  /** WebSocket; of `line-server` the lines, of `fastify-insert` HTTP. */
   readonly port: number
-  /** Lines over TCP, ours only. */
+  /** Lines over TCP, or chat's packets, ours only. */
   readonly linePort: number
+  /** A service's HTTP, and the admin endpoint, ours only; else 0. */
+  readonly httpPort: number
+  readonly adminPort: number
 }
 
-interface Ready {
-  readonly pids: readonly number[]
-  readonly port: number
-  readonly linePort: number
-}
+type Ready = Omit<ServerProcess, keyof AsyncDisposable>
 
 export interface PolyloopOptions {
   readonly shards?: number
@@ -56,15 +56,19 @@ export function startPolyloop(options: PolyloopOptions = {}): Promise<ServerProc
   const ports = new Map<unknown, number>()
   return start([join(ROOT, 'bin/polyloop.js'), 'start', '--only', service, ...flags], (entry, pid) => {
     if (entry.event === 'net.listening') ports.set(entry.transport, Number(entry.port))
+    if (entry.event === 'observe.admin_listening') ports.set('admin', Number(entry.port))
     if (entry.event !== 'runtime.ready') return undefined
-    return { pids: [pid], port: ports.get('ws') ?? 0, linePort: ports.get('tcp') ?? 0 }
+    const [port = 0, linePort = 0, httpPort = 0, adminPort = 0] = ['ws', 'tcp', 'http', 'admin'].map((name) =>
+      ports.get(name),
+    )
+    return { pids: [pid], port, linePort, httpPort, adminPort }
   })
 }
 
-export function startPeer(peer: Peer): Promise<ServerProcess> {
-  return start([join(import.meta.dirname, 'peer', `${peer}.ts`)], (entry) => {
+export function startPeer(peer: Peer, ...line: readonly string[]): Promise<ServerProcess> {
+  return start([join(import.meta.dirname, 'peer', `${peer}.ts`), ...line], (entry) => {
     const port = Number(entry.port)
-    return { pids: entry.pids as readonly number[], port, linePort: port }
+    return { pids: entry.pids as readonly number[], port, linePort: port, httpPort: port, adminPort: 0 }
   })
 }
 

@@ -1,0 +1,128 @@
+// What durability before the acknowledgement leaves of SQLite's own speed: messages that the chat service acknowledges
+// over TCP, against a loop that stores the same rows with as many to a commit, on the same disk and the same core.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { BenchFolder, startChat } from './chat-process.ts'
+import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
+import { runLoadTest } from './load-test-process.ts'
+import { pinned, pinningNote } from './machine.ts'
+import type { ServerProcess } from './server-process.ts'
+
+const BUDGET = 0.5
+const LOOP = join(import.meta.dirname, 'peer/sqlite-loop.ts')
+
+interface Times {
+  readonly rounds: number
+  readonly warmupMs: number
+  readonly durationMs: number
+}
+
+interface Round {
+  readonly perSecond: number
+  readonly cpuUs: number
+  /** Messages that shared a commit. */
+  readonly batch: number
+  readonly p50Ms: number
+}
+
+export const bench = defineBench({
+  question: 'How many messages a second does chat acknowledge, against a loop of node:sqlite with the same batches?',
+  async run({ smoke, log }) {
+    const times = smoke ? { rounds: 1, warmupMs: 0, durationMs: 100 } : { rounds: 5, warmupMs: 500, durationMs: 2_000 }
+    await using folder = new BenchFolder()
+    await using server = await startChat(folder)
+    log(pinningNote())
+    const ratios: Ratio[] = []
+    const figures: Figure[] = []
+    let messages = 0
+    for (const clients of smoke ? [4] : [1, 50, 500]) {
+      const name = clients === 1 ? '1 client' : `${clients} clients`
+      log(name)
+      const rounds: Record<'ours' | 'loop', Round[]> = { ours: [], loop: [] }
+      let files = 0
+      const keep = (key: 'ours' | 'loop', round: Round): number => {
+        rounds[key].push(round)
+        messages += round.perSecond
+        return round.perSecond
+      }
+      const candidates = {
+        ours: async () => keep('ours', await sendMessages(server, clients, times)),
+        loop: async () => {
+          const path = join(folder.path, `loop-${clients}-${files++}.db`)
+          return keep('loop', await storeRows(path, rounds.ours.at(-1)?.batch ?? 1, times))
+        },
+      }
+      if (!smoke) await interleave(1, candidates) // until the code is optimised
+      rounds.ours = []
+      rounds.loop = []
+      const rates = await interleave(times.rounds, candidates)
+      ratios.push({
+        name: `chat / sqlite loop: durable messages per second, ${name}`,
+        value: ratioOf(rates.ours, rates.loop),
+        atLeast: BUDGET,
+      })
+      const middle = (key: 'ours' | 'loop', what: keyof Round): number => median(rounds[key].map((one) => one[what]))
+      figures.push(
+        { name: `chat, ${name}`, value: middle('ours', 'perSecond'), unit: 'acknowledged messages/s' },
+        { name: `chat, ${name}`, value: middle('ours', 'batch'), unit: 'messages per commit' },
+        { name: `chat, ${name}`, value: middle('ours', 'cpuUs'), unit: 'µs of CPU per message' },
+        { name: `chat, ${name}`, value: middle('ours', 'p50Ms'), unit: 'ms until the acknowledgement, P50' },
+        { name: `sqlite loop, same batches as ${name}`, value: middle('loop', 'perSecond'), unit: 'rows/s' },
+        { name: `sqlite loop, same batches as ${name}`, value: middle('loop', 'cpuUs'), unit: 'µs of CPU per row' },
+      )
+    }
+    return { ratios, figures, hash: messages }
+  },
+})
+
+async function sendMessages(server: ServerProcess, clients: number, times: Times): Promise<Round> {
+  const before = await batchesOf(server)
+  const target = `chat://127.0.0.1:${server.linePort}`
+  const { answers, serverCpuUs, p50Ns } = await runLoadTest(target, server.pids[0] ?? 0, {
+    connections: clients,
+    warmup: times.warmupMs / 1_000,
+    duration: times.durationMs / 1_000,
+  })
+  const after = await batchesOf(server)
+  return {
+    perSecond: (answers / times.durationMs) * 1_000,
+    cpuUs: serverCpuUs,
+    batch: (after.messages - before.messages) / (after.commits - before.commits),
+    p50Ms: p50Ns / 1e6,
+  }
+}
+
+/** Of the store's own histogram. */
+async function batchesOf({ adminPort }: ServerProcess): Promise<{ messages: number; commits: number }> {
+  const page = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
+  const sumOf = (series: string): number =>
+    [...page.matchAll(new RegExp(`^${series}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))].reduce(
+      (sum, [, value]) => sum + Number(value),
+      0,
+    )
+  return { messages: sumOf('polyloop_store_batch_size_sum'), commits: sumOf('polyloop_store_batch_size_count') }
+}
+
+async function storeRows(path: string, batch: number, times: Times): Promise<Round> {
+  const order = [path, String(batch), String(times.warmupMs), String(times.durationMs)]
+  const [file = '', ...line] = pinned('server', [process.execPath, LOOP, ...order])
+  const child = spawn(file, line, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit')
+  const output = await text(child.stdout)
+  await ended
+  const { rows, commits, elapsedMs, cpuMs } = JSON.parse(output) as {
+    readonly rows: number
+    readonly commits: number
+    readonly elapsedMs: number
+    readonly cpuMs: number
+  }
+  return {
+    perSecond: (rows / elapsedMs) * 1_000,
+    cpuUs: (cpuMs * 1_000) / rows,
+    batch: rows / commits,
+    p50Ms: elapsedMs / commits,
+  }
+}
