@@ -205,7 +205,7 @@ test('chat: a subscriber that does not read gets "subscriber too slow" and EOF, 
   const padding = '.'.repeat(CONTENT_BYTES)
   using senders = await ChatCrowd.open(4, { port, chatId, name: 's', window: 16, padding })
   const tooSlow = async (): Promise<boolean> =>
-    (await chat.server.metrics()).sum('polyloop_net_closed_total', { reason: 'too_slow' }) > 0
+    (await chat.server.metrics()).sum('polyloop_chat_errors_total', { reason: 'too_slow' }) > 0
   senders.start()
   const deadline = Math.ceil(FLOOD_BYTES / CONTENT_BYTES)
   await waitUntil(

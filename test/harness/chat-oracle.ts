@@ -127,7 +127,8 @@ function answerTo(bytes: Buffer, known: Known): Answer | undefined {
       return answerToPage(packet)
     case 'Status': {
       const faults = [...intFault(packet, 'user_id'), ...statusFault(packet.status_data)]
-      return answer(faults, known.users.has(packet.user_id as number) ? DONE : failure(FOREIGN_KEY))
+      const good = known.users.has(packet.user_id as number) ? DONE : failure(FOREIGN_KEY)
+      return answer(faults, ...(isHalf(packet.status_data) ? [good, invalid('status_data')] : [good]))
     }
     case 'Typing': {
       const unknown = known.chats.has(packet.chat_id as number) ? [] : [failure(CHAT_UNKNOWN)]
@@ -158,9 +159,7 @@ function answerToMessage(message: Members, known: Known): Answer {
   if (isPresent(isEdited) && typeof isEdited !== 'boolean') faults.push(invalid('is_edited'))
   const exists = known.chats.has(message.chat_id as number) && known.users.has(message.sender_id as number)
   const good = exists ? ACK : failure(FOREIGN_KEY)
-  // Half a surrogate pair is JSON and no UTF-8: the page does not say what it counts as.
-  const isHalf = typeof content === 'string' && !content.isWellFormed()
-  return answer(faults, ...(isHalf ? [good, invalid('content'), INVALID_JSON] : [good]))
+  return answer(faults, ...(isHalf(content) ? [good, invalid('content')] : [good]))
 }
 
 function answerToPage(packet: Members): Answer {
@@ -176,8 +175,8 @@ function answerToPage(packet: Members): Answer {
   )
 }
 
-/** What becomes of a datagram. */
-export function fateOf(datagram: Buffer): 'pong' | 'taken' | 'oversize' | 'dropped' {
+/** What becomes of a datagram; undefined: the page does not say. */
+export function fateOf(datagram: Buffer): 'pong' | 'taken' | 'oversize' | 'dropped' | undefined {
   if (datagram.length > DATAGRAM_BYTES_MAX) return 'oversize'
   const packet = parseStrictly(datagram)?.value
   if (!isObject(packet)) return 'dropped'
@@ -186,7 +185,13 @@ export function fateOf(datagram: Buffer): 'pong' | 'taken' | 'oversize' | 'dropp
   if (packet.packet_type !== 'Status' && packet.packet_type !== 'Typing') return 'dropped'
   const faults = ids.flatMap((name) => intFault(packet, name))
   if (packet.packet_type === 'Status') faults.push(...statusFault(packet.status_data))
-  return faults.length === 0 ? 'taken' : 'dropped'
+  if (faults.length > 0) return 'dropped'
+  return isHalf(packet.status_data) ? undefined : 'taken'
+}
+
+/** Half a surrogate pair is JSON and no UTF-8: the page does not say what it counts as. */
+export function isHalf(value: unknown): boolean {
+  return typeof value === 'string' && !value.isWellFormed()
 }
 
 /** The faults if there are any, else what is left to say. */
