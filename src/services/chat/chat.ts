@@ -7,7 +7,7 @@ import { defineService } from '../service.ts'
 import { chatActor, FEED_KIND } from './chat-actor.ts'
 import { CHAT_OPTIONS } from './config.ts'
 import { ChatEdge } from './edge.ts'
-import { presenceActor } from './presence-actor.ts'
+import { gaugedPresence } from './presence-gauge.ts'
 import { sessionOfDatagram, sessionOfRequest, sessionOfStream } from './session-key.ts'
 import { tcpHandler } from './tcp.ts'
 import type { TcpDialog } from './tcp-dialog.ts'
@@ -26,7 +26,7 @@ export const chat = defineService({
   },
   usesStore: true,
   // Of whatever state and handlers.
-  actors: (config) => [chatActor(config), presenceActor(config)] as unknown as readonly ActorDefinition[],
+  actors: (config) => [chatActor(config), gaugedPresence(config)] as unknown as readonly ActorDefinition[],
   topics: [feed],
   async start(context) {
     // Here, not above: the acceptor and main import this module too, and Fastify takes long to load.

@@ -1,6 +1,7 @@
 // The metrics of chat in one table, and those of TCP and UDP as cells that they increment.
 import type { Family } from '../../observe/family.ts'
 import type { Cell, HistogramCell, ThreadMetrics } from '../../observe/metrics.ts'
+import { presenceEntries } from './presence-gauge.ts'
 
 export const PACKET_TYPES = [
   'SendMessage',
@@ -138,6 +139,7 @@ export interface ChatCounters {
 }
 
 export function chatCounters(metrics: ThreadMetrics): ChatCounters {
+  metrics.gauge(CHAT_FAMILIES.presenceEntries).read({}, presenceEntries)
   const acks = metrics.counter(CHAT_FAMILIES.acks)
   const packets = metrics.counter(CHAT_FAMILIES.packets)
   const errors = metrics.counter(CHAT_FAMILIES.errors)
