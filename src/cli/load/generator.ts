@@ -117,6 +117,7 @@ export class Generator implements Exchange {
     })
     this.#window = plan.load.kind === 'closed' ? plan.load.window : 0
     this.#counters = counterRow(start.counters, start.thread)
+    this.#counters[COUNTER.sending] = 1
   }
 
   connect(): void {
@@ -134,7 +135,6 @@ export class Generator implements Exchange {
     if (this.#phase !== 'waiting') return
     const { plan, thread, first, end } = this.#start
     this.#phase = 'sending'
-    this.#counters[COUNTER.sending] = 1
     this.#measureMs = times.measureMs
     this.#endMs = times.endMs
     if (plan.load.kind === 'closed') {
@@ -379,6 +379,7 @@ export class Generator implements Exchange {
     if (this.#phase === 'done') return
     for (const conversation of this.#open) conversation.expire(Infinity)
     this.#publish()
+    this.#counters[COUNTER.sending] = 0
     this.#audience.audit()
     this.#phase = 'done'
     // Closing the links may still count something; the report is what was known here.

@@ -9,7 +9,7 @@ import { type ChatPlan, memberOf } from './plan.ts'
 import type { ErrorKind, Tally } from './tally.ts'
 
 /** What all subscribers of a thread share, and tell. */
-export interface Hall {
+export interface SubscriberOwner {
   readonly pattern: MessagePattern
   readonly errors: Tally
   subscribed(): void
@@ -22,22 +22,22 @@ export class Subscriber {
   /** Messages of this run that have arrived. */
   received = 0
   readonly #chatId: number
-  readonly #hall: Hall
+  readonly #owner: SubscriberOwner
   readonly #link: GreetedLink
   #open = false
   #lastId = 0
 
-  constructor(chat: ChatPlan, timeoutMs: number, where: LinkAddress, hall: Hall) {
+  constructor(chat: ChatPlan, timeoutMs: number, where: LinkAddress, owner: SubscriberOwner) {
     this.#chatId = memberOf(chat.chats, 0)
-    this.#hall = hall
+    this.#owner = owner
     const subscribe = `${JSON.stringify({ packet_type: 'Subscribe', chat_id: this.#chatId })}\n`
     this.#link = new GreetedLink(where, timeoutMs, [...greetingsOf(chat), subscribe], {
       opened: () => {
         this.#open = true
-        hall.subscribed()
+        owner.subscribed()
       },
       received: (bytes, start, end) => this.#onLine(bytes.toString('utf8', start, end)),
-      garbled: () => hall.errors.count('mismatch', 'a pushed line'),
+      garbled: () => owner.errors.count('mismatch', 'a pushed line'),
       closed: (kind, detail) => this.#onClose(kind, detail),
     })
   }
@@ -47,7 +47,7 @@ export class Subscriber {
   }
 
   #onLine(line: string): void {
-    const { errors, pattern } = this.#hall
+    const { errors, pattern } = this.#owner
     const push = pushOf(line)
     if (push === 'other') return
     if (push === 'garbled' || push.chatId !== this.#chatId) {
@@ -66,13 +66,13 @@ export class Subscriber {
     if (from < 0) return
     if (pattern.read(bytes, 0, bytes.length, from) < 0) errors.count('mismatch', 'a pushed message')
     this.received++
-    this.#hall.pushed()
+    this.#owner.pushed()
   }
 
   #onClose(kind: ErrorKind, detail: string): void {
     const wasOpen = this.#open
     this.#open = false
-    this.#hall.errors.count(kind, `subscriber: ${detail}`)
-    this.#hall.unsubscribed(this, wasOpen)
+    this.#owner.errors.count(kind, detail === '' ? 'subscriber' : `subscriber: ${detail}`)
+    this.#owner.unsubscribed(this, wasOpen)
   }
 }
