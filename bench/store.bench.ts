@@ -1,15 +1,17 @@
-// What a durable message costs: the store's engine, and the same behind client and host, against a plain loop over
-// node:sqlite that commits as many rows at a time on the same disk.
+// What a durable message costs: the store's engine alone, with what its thread does around it, and with the caller's part
+// too, against a plain loop over node:sqlite that commits as many rows at a time on the same disk.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { systemClock } from '../src/lib/clock.ts'
+import { encodeValue } from '../src/lib/codec.ts'
 import { createLogger } from '../src/observe/logger.ts'
 import { createEngine } from '../src/store/create-engine.ts'
 import { StoreClient } from '../src/store/store-client.ts'
 import type { StoreCall, StoreEngine } from '../src/store/store-engine.ts'
 import { STORE_LIMITS, StoreHost } from '../src/store/store-host.ts'
+import { OPERATIONS, OUTCOME, type SendRecord, STORE_AT, STORE_RECORD } from '../src/store/store-record.ts'
 import { createNodeWheel } from '../src/timer/node-wheel.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 
@@ -20,6 +22,15 @@ const ROUNDS = 7
 const SAMPLE_MS = 300
 const SAMPLE_MS_SMOKE = 5
 const SILENT = createLogger({ level: 'silent', write: () => {}, base: { thread: 'bench' } })
+
+/** A thread that calls. */
+const SOURCE = 8
+const TITLES = [
+  ['peer', 'plain node:sqlite'],
+  ['engine', 'engine'],
+  ['host', 'host and engine'],
+  ['all', 'client, host and engine in one thread'],
+] as const
 
 const argument = { chatId: 1, senderId: 1, content: CONTENT, type: 'Text', createSender: false } as const
 
@@ -59,8 +70,7 @@ function plainLoop(path: string): Subject {
   }
 }
 
-function engineAlone(path: string): Subject {
-  const engine = createEngine({ kind: 'sqlite', path, log: SILENT, clock: systemClock })
+function engineAlone(engine: StoreEngine): Subject {
   let stored = 0
   return {
     commit: (size) => {
@@ -77,27 +87,14 @@ function engineAlone(path: string): Subject {
   }
 }
 
-function clientAndHost(engine: StoreEngine): Subject {
-  const queue: [number, Buffer][] = []
-  const answers: [number, Buffer][] = []
-  const post =
-    (to: [number, Buffer][]) =>
-    (kind: number, head: Uint8Array, headBytes: number, body: Uint8Array, start: number, bytes: number): boolean => {
-      const record = Buffer.allocUnsafe(headBytes + bytes)
-      record.set(head)
-      record.set(body.subarray(start, start + bytes), headBytes)
-      to.push([kind, record])
-      return true
-    }
-  const wheel = createNodeWheel(systemClock)
-  const client = new StoreClient({
-    send: post(queue),
-    clock: systemClock,
-    wheel,
-    timeoutMs: 60_000,
-    callsMax: 10_000,
-  })
-  const reply = post(answers)
+interface Host {
+  readonly host: StoreHost
+  /** Runs what was received. */
+  step(): void
+}
+
+function hostOf(engine: StoreEngine, reply: SendRecord): Host {
+  const scheduled: (() => void)[] = []
   const host = new StoreHost({
     engine,
     reply: (_thread, ...record) => reply(...record),
@@ -106,16 +103,59 @@ function clientAndHost(engine: StoreEngine): Subject {
     log: SILENT,
     clock: systemClock,
     limits: STORE_LIMITS,
-    schedule: (batch) => batches.push(batch),
+    schedule: (batch) => scheduled.push(batch),
   })
-  const batches: (() => void)[] = []
+  return {
+    host,
+    step: () => {
+      for (const batch of scheduled.splice(0)) batch()
+    },
+  }
+}
+
+/** What the store's thread does: records in, records out. */
+function hostAlone(engine: StoreEngine): Subject {
+  let stored = 0
+  const { host, step } = hostOf(engine, (_kind, head) => {
+    if (head[STORE_AT.outcome] !== OUTCOME.ok) throw new Error('not stored')
+    stored++
+    return true
+  })
+  const { tag, bytes, start, end } = encodeValue(argument)
+  const head = Buffer.from([1, 0, 0, 0, OPERATIONS.indexOf('addMessage'), tag])
+  const record = Buffer.concat([head, bytes.subarray(start, end)])
+  return {
+    commit: (size) => {
+      for (let index = 0; index < size; index++) host.receive(SOURCE, STORE_RECORD.call, record)
+      step()
+    },
+    close: async () => {
+      await host.close()
+      return stored
+    },
+  }
+}
+
+/** All of it in one thread, promises included. */
+function clientAndHost(engine: StoreEngine): Subject {
+  const calls: [number, Buffer][] = []
+  const answers: [number, Buffer][] = []
+  const wheel = createNodeWheel(systemClock)
+  const client = new StoreClient({
+    send: postTo(calls),
+    clock: systemClock,
+    wheel,
+    timeoutMs: 60_000,
+    callsMax: 10_000,
+  })
+  const { host, step } = hostOf(engine, postTo(answers))
   let stored = 0
   return {
     commit: async (size) => {
       const acks: Promise<unknown>[] = []
       for (let index = 0; index < size; index++) acks.push(client.store.addMessage(argument))
-      for (const [kind, record] of queue.splice(0)) host.receive(8, kind, record)
-      for (const batch of batches.splice(0)) batch()
+      for (const [kind, record] of calls.splice(0)) host.receive(SOURCE, kind, record)
+      step()
       for (const [kind, record] of answers.splice(0)) client.receive(kind, record)
       await Promise.all(acks)
       stored += size
@@ -128,15 +168,33 @@ function clientAndHost(engine: StoreEngine): Subject {
   }
 }
 
-/** Messages per second. */
-async function rate({ commit }: Subject, size: number, sampleMs: number): Promise<number> {
+function postTo(queue: [number, Buffer][]): SendRecord {
+  return (kind, head, headBytes, body, start, bytes) => {
+    const record = Buffer.allocUnsafe(headBytes + bytes)
+    record.set(head)
+    record.set(body.subarray(start, start + bytes), headBytes)
+    queue.push([kind, record])
+    return true
+  }
+}
+
+interface Sample {
+  readonly perSecond: number
+  readonly cpuMicroseconds: number
+}
+
+/** Of one message. */
+async function sample({ commit }: Subject, size: number, sampleMs: number): Promise<Sample> {
   const startMs = performance.now()
+  const startCpu = process.cpuUsage()
   let messages = 0
   do {
     await commit(size)
     messages += size
   } while (performance.now() - startMs < sampleMs)
-  return (messages / (performance.now() - startMs)) * 1_000
+  const { user, system } = process.cpuUsage(startCpu)
+  const perSecond = (messages / (performance.now() - startMs)) * 1_000
+  return { perSecond, cpuMicroseconds: (user + system) / messages }
 }
 
 export const bench = defineBench({
@@ -145,44 +203,47 @@ export const bench = defineBench({
     const folder = mkdtempSync(join(tmpdir(), 'polyloop-bench-'))
     const sampleMs = smoke ? SAMPLE_MS_SMOKE : SAMPLE_MS
     const peer = plainLoop(join(folder, 'plain.db'))
-    const engine = engineAlone(join(folder, 'engine.db'))
-    const both = clientAndHost(
-      createEngine({ kind: 'sqlite', path: join(folder, 'host.db'), log: SILENT, clock: systemClock }),
-    )
-    const memory = clientAndHost(createEngine({ kind: 'memory', path: '', log: SILENT, clock: systemClock }))
+    const open = (name: string): StoreEngine =>
+      createEngine({ kind: 'sqlite', path: join(folder, name), log: SILENT, clock: systemClock })
+    const engine = engineAlone(open('engine.db'))
+    const host = hostAlone(open('host.db'))
+    const all = clientAndHost(open('all.db'))
+    const subjects = { peer, engine, host, all }
     const ratios: Ratio[] = []
     const figures: Figure[] = []
     let hash = 0
     try {
       for (const size of BATCHES) {
         log(`batches of ${size}`)
-        for (const one of [peer, engine, both, memory]) await rate(one, size, sampleMs / 4)
+        for (const one of Object.values(subjects)) await sample(one, size, sampleMs / 4)
+        const cpu: Record<keyof typeof subjects, number[]> = { peer: [], engine: [], host: [], all: [] }
+        const measure = (name: keyof typeof subjects) => async (): Promise<number> => {
+          const { perSecond, cpuMicroseconds } = await sample(subjects[name], size, sampleMs)
+          cpu[name].push(cpuMicroseconds)
+          return perSecond
+        }
         const samples = await interleave(smoke ? 1 : ROUNDS, {
-          peer: () => rate(peer, size, sampleMs),
-          engine: () => rate(engine, size, sampleMs),
-          both: () => rate(both, size, sampleMs),
-          memory: () => rate(memory, size, sampleMs / 4),
+          peer: measure('peer'),
+          engine: measure('engine'),
+          host: measure('host'),
+          all: measure('all'),
         })
-        const name = `messages per second, ${size} a commit`
-        ratios.push(
-          { name: `engine / plain node:sqlite: ${name}`, value: ratioOf(samples.engine, samples.peer), atLeast: 0.5 },
-          {
-            name: `client, host and engine / plain node:sqlite: ${name}`,
-            value: ratioOf(samples.both, samples.peer),
-            atLeast: 0.5,
-          },
-        )
-        for (const [which, title] of [
-          ['peer', 'plain node:sqlite'],
-          ['engine', 'engine'],
-          ['both', 'client, host and engine'],
-          ['memory', 'client, host and memory'],
-        ] as const) {
-          figures.push({ name: `${title}, ${size} a commit`, value: median(samples[which]), unit: 'messages/s' })
+        for (const [which, title] of TITLES) {
+          const values = samples[which]
+          figures.push(
+            { name: `${title}, ${size} a commit`, value: median(values), unit: 'messages/s' },
+            { name: `${title}, ${size} a commit: CPU of one message`, value: median(cpu[which]), unit: 'µs' },
+          )
+          if (which === 'peer') continue
+          ratios.push({
+            name: `${title} / plain node:sqlite, ${size} a commit: messages per second`,
+            value: ratioOf(values, samples.peer),
+            ...(which === 'all' ? {} : { atLeast: 0.5 }),
+          })
         }
       }
     } finally {
-      for (const one of [peer, engine, both, memory]) hash += await one.close()
+      for (const one of Object.values(subjects)) hash += await one.close()
       rmSync(folder, { recursive: true, force: true })
     }
     return { ratios, figures, hash }
