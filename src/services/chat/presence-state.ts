@@ -1,5 +1,6 @@
 // The state of the presence actor: who is online, until when, in two orders: by the time they go and, for lists, by id.
 import { type ExpiringEntry, ExpiringTable, ExpiryList } from './expiring-table.ts'
+import { IdOrder } from './id-order.ts'
 import { StoreCalls } from './store-calls.ts'
 
 /** A user's status. `updatedAt`: whole seconds since 1970. */
@@ -26,8 +27,7 @@ export class PresenceState {
   readonly #table: ExpiringTable<number, Status>
   /** Changes the store is asked about, by user: later ones wait their turn behind it. */
   readonly #changing = new Map<number, number>()
-  /** Ascending; undefined: users came or went since. */
-  #userIds: Float64Array | undefined
+  readonly #order = new IdOrder()
   /** A timer for the next to go is set. */
   isArmed = false
 
@@ -68,8 +68,11 @@ export class PresenceState {
   set(userId: number, status: Status, nowMs: number): number | undefined {
     let goneId: number | undefined
     if (this.#table.get(userId) === undefined) {
-      this.#userIds = undefined
-      if (this.#list.isFull()) goneId = this.#list.shift()?.key
+      if (this.#list.isFull()) {
+        goneId = this.#list.shift()?.key
+        this.#order.remove()
+      }
+      this.#order.add(userId)
     }
     this.#table.set(userId, status, nowMs)
     return goneId
@@ -78,14 +81,13 @@ export class PresenceState {
   /** False: there was none. */
   delete(userId: number): boolean {
     if (!this.#table.delete(userId)) return false
-    this.#userIds = undefined
+    this.#order.remove()
     return true
   }
 
   /** Users above `after` whose time is not over, ascending. */
   list(after: number, nowMs: number, countMax: number): ExpiringEntry<number, Status>[] {
-    this.#userIds ??= Float64Array.from(this.#table.keys()).sort()
-    const ids = this.#userIds
+    const ids = this.#order.ascending(this.#table)
     const listed: ExpiringEntry<number, Status>[] = []
     for (let index = firstAbove(ids, after); index < ids.length && listed.length < countMax; index++) {
       const entry = this.#table.get(ids[index] as number)
@@ -103,8 +105,10 @@ export class PresenceState {
 
   thaw({ isArmed, entries }: FrozenPresence): void {
     this.isArmed = isArmed
-    for (const { userId, deadlineMs, status, updatedAt } of entries)
+    for (const { userId, deadlineMs, status, updatedAt } of entries) {
       this.#table.restore(userId, { status, updatedAt }, deadlineMs)
+      this.#order.add(userId)
+    }
   }
 }
 
