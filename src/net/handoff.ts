@@ -16,7 +16,9 @@ export interface TcpHandle {
   readStart(): number
   readStop(): number
   close(): void
-  /** Gets exactly the bytes of one read; nothing at the end of the stream or after an error. */
+  /** Of all reads so far. */
+  readonly bytesRead: number
+  /** Gets the bytes of one read, perhaps with room behind them; nothing at the end of the stream or after an error. */
   onread: (this: TcpHandle, bytes: ArrayBuffer | undefined) => void
 }
 
@@ -94,7 +96,13 @@ export function plainAddress(address: string): string {
  * head that comes in one piece then costs one callback instead of a stream.
  */
 export function startReading(handle: TcpHandle, onBytes: (bytes: Uint8Array | undefined) => void): void {
-  handle.onread = (bytes) => onBytes(bytes === undefined ? undefined : new Uint8Array(bytes))
+  let before = handle.bytesRead
+  handle.onread = (bytes) => {
+    // A buffer that is nearly full is not cut to what was read, and what is behind it is anybody's memory.
+    const length = handle.bytesRead - before
+    before = handle.bytesRead
+    onBytes(bytes === undefined ? undefined : new Uint8Array(bytes, 0, length))
+  }
   handle.readStart()
 }
 
