@@ -66,7 +66,8 @@ export async function fuzzChat(chat: ChatServer, seed: number, count: number): P
         await oneRequest(chat, random).catch(named)
         figures.requests++
       } else {
-        figures.answers += await oneStream(chat, random, known).catch(named)
+        const answers = await oneStream(chat, random, known).catch(named)
+        figures.answers += answers
         figures.streams++
       }
     }

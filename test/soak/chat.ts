@@ -61,7 +61,8 @@ async function fuzzed(
   for (let index = 0; index < STEPS; index++) {
     const figures = await fuzzChat(server, seed + index * step, step)
     answers += figures.answers
-    await waitUntil('all connections have ended', async () => (await process.health()).services.chat?.connections === 0)
+    const connections = async (): Promise<number> => (await process.metrics()).sum('polyloop_chat_tcp_connections')
+    await waitUntil('all connections have ended', async () => (await connections()) === 0)
     const rest = { descriptors: process.descriptors(), bytes: process.rss() }
     rests.push(rest)
     log(`${(index + 1) * step} inputs, ${rest.descriptors} descriptors, ${mebibytes(rest.bytes)}`)
