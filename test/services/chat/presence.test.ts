@@ -242,3 +242,12 @@ test('presence: one store call more than an actor may have open is refused at on
   assert.deepEqual(await status(world, 2, 'online'), DONE)
   assert.deepEqual(world.takeCalled(), [])
 })
+
+test('presence: calls that fail are not open any more', async () => {
+  const world = createWorld({ callsMax: 0 })
+  const refused = { ok: false, chatUnknown: false, text: 'Ошибка БД: 0 calls of this thread wait' }
+  for (let count = 0; count <= STORE_CALLS_MAX; count += 128) {
+    const asked = Array.from({ length: 128 }, () => world.presence.ask('status', { userId: 2, status: 'online' }))
+    assert.deepEqual(await world.answerOf(Promise.all(asked)), Array(128).fill(refused))
+  }
+})

@@ -1,0 +1,58 @@
+// What a chat holds of its shard's memory is free when it leaves, whichever way.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ActorContext } from '../../../src/actor/context.ts'
+import { chatActor } from '../../../src/services/chat/chat-actor.ts'
+import { ChatShelf, ChatState } from '../../../src/services/chat/chat-state.ts'
+import { MESSAGE_OVERHEAD_BYTES } from '../../../src/services/chat/message-cache.ts'
+import type { StoredMessage } from '../../../src/store/store.ts'
+import { CONFIG } from './actor-world.ts'
+
+const MESSAGE: StoredMessage = {
+  id: 1,
+  sequence: 1,
+  chatId: 1,
+  senderId: 1,
+  content: 'x',
+  type: 'Text',
+  createdAt: 0,
+}
+const RECENT = { total: 1, messages: [MESSAGE] }
+const BYTES = MESSAGE_OVERHEAD_BYTES + 2
+// A chat that opens for the first time tells nobody, and so uses nothing of it.
+const NOBODY = {} as ActorContext
+
+function opened(shelf: ChatShelf): ChatState {
+  const chat = new ChatState(shelf, '1')
+  chat.open(RECENT, NOBODY)
+  chat.thaw({ typists: [{ userId: 1, isTyping: true, pushedAtMs: 0, deadlineMs: 5_000 }] })
+  return chat
+}
+
+test('chat: what is frozen or released holds nothing of the shard', () => {
+  for (const leave of ['freeze', 'release'] as const) {
+    const shelf = new ChatShelf(CONFIG)
+    const chat = opened(shelf)
+    assert.deepEqual([shelf.caches.bytes, shelf.typists.size], [BYTES, 1])
+    chat[leave]()
+    assert.deepEqual([shelf.caches.bytes, shelf.typists.size], [0, 0])
+  }
+})
+
+test('chat: one that failed and begins anew takes the place of its first life', () => {
+  const shelf = new ChatShelf(CONFIG)
+  opened(shelf)
+  opened(shelf)
+  assert.equal(shelf.caches.bytes, BYTES)
+  shelf.typists.expire(5_000)
+  assert.equal(shelf.typists.size, 0)
+})
+
+test('chat: its actor lets go of everything when it is passivated', async () => {
+  const definition = chatActor(CONFIG)
+  const chat = await definition.create('1', NOBODY)
+  chat.open(RECENT, NOBODY)
+  assert.equal(chat.cache.bytes, BYTES)
+  await definition.passivated?.(chat, NOBODY)
+  assert.equal(chat.cache.bytes, 0)
+})
