@@ -27,7 +27,7 @@ export class SqliteFile {
   state(): FileState {
     let state: FileState = 'intact'
     for (const watched of this.#watched) {
-      const stats: Stats | undefined = statSync(watched.path, { throwIfNoEntry: false })
+      const stats = statsOf(watched.path)
       if (stats === undefined) return 'gone'
       // Neither file ever shrinks while it is open: there is no VACUUM, and the journal is not truncated.
       const isSame = stats.ino === watched.inode && stats.dev === watched.device && stats.size >= watched.bytes
@@ -35,6 +35,15 @@ export class SqliteFile {
       watched.bytes = stats.size
     }
     return state
+  }
+}
+
+/** Undefined too when its folder may not be read any more. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
   }
 }
 

@@ -94,7 +94,11 @@ export class SqliteStore implements StoreEngine {
       try {
         return perform(operations, call)
       } catch (error) {
-        return isOfOneCall(error) ? sqliteFailure(error) : this.#failed(sqliteFailure(error))
+        const failure = sqliteFailure(error)
+        if (isOfOneCall(error)) return failure
+        // A damaged page spoils what lies in it, and no more; anything else may be mended by opening the file anew.
+        if (failure.code === 'STORE_FAILED') this.#closeSession()
+        return this.#failed(failure)
       }
     })
   }

@@ -172,7 +172,8 @@ export class StoreHost {
       this.#options.batchSize.observe(writes)
       this.#options.commitSeconds.observe((this.#options.clock.nowMs() - startMs) / 1_000)
     }
-    for (const [index, { source, number, operation }] of batch.entries()) {
+    for (let index = 0; index < batch.length; index++) {
+      const { source, number, operation } = batch[index] as Waiting
       const outcome = outcomes[index] ?? failed('STORE_FAILED', 'the engine did not answer')
       this.#answer(source, number, outcome, !isWrite(operation))
     }
