@@ -14,7 +14,8 @@ const MOVED_MS_MAX = 60_000
 let chat: ChatServer
 
 before(async () => {
-  chat = await ChatServer.start({ shards: 2 })
+  // A reload of a busy machine takes longer than half a packet may.
+  chat = await ChatServer.start({ shards: 2, settings: { 'services.chat.packetTimeout': '60s' } })
 })
 
 after(async () => {
