@@ -8,6 +8,7 @@ import { SHARED_SCHEMAS } from './http-schema.ts'
 /** Of the API, not of Polyloop. */
 const API_VERSION = '1.0.0'
 const DOCS_PREFIX = '/docs'
+const TOKEN = { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } as const
 /** The page gets nothing from other hosts; its scripts write styles. */
 const PAGE_POLICY =
   "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
@@ -29,13 +30,15 @@ export async function createHttpDocs(withTokens: boolean): Promise<HttpDocs> {
     openapi: {
       openapi: '3.1.0',
       info: { title: 'Polyloop chat', version: API_VERSION, description: 'The REST view of chat.' },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+      ...(withTokens ? { components: { securitySchemes: { token: TOKEN } } } : {}),
     },
     refResolver: { buildLocalReference: (schema) => String(schema.$id) },
   })
   await app.register(fastifySwaggerUi, {
     routePrefix: DOCS_PREFIX,
     theme: { title: 'Polyloop chat' },
+    // Without the bar that asks for documents of other hosts.
+    uiConfig: { layout: 'BaseLayout' },
     staticCSP: PAGE_POLICY,
   })
   for (const schema of SHARED_SCHEMAS) app.addSchema(schema)
@@ -52,6 +55,7 @@ function addDescriptions(app: FastifyInstance, withTokens: boolean): void {
     const schema = {
       operationId: operation,
       summary,
+      tags: [tagOf(url)],
       ...(params === undefined ? {} : { params }),
       ...(querystring === undefined ? {} : { querystring }),
       ...(body === undefined ? {} : { body }),
@@ -69,4 +73,10 @@ function addDescriptions(app: FastifyInstance, withTokens: boolean): void {
       handler: (_request, reply) => reply.callNotFound(),
     })
   }
+}
+
+/** What the page groups routes by. */
+function tagOf(url: string): string {
+  if (!url.startsWith('/api/')) return 'process'
+  return url.startsWith('/api/chats') ? 'chats' : 'users'
 }

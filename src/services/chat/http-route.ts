@@ -77,7 +77,7 @@ export const ROUTES: readonly RouteRow[] = [
     operation: 'listChats',
     method: 'GET',
     url: '/api/chats',
-    summary: "The acting user's chats, latest `updated_at` first",
+    summary: "The acting user's chats, latest first",
     response: { 200: envelopeOf(null, listOf('Chat'), 'At most 1,000 chats.', [CHAT_EXAMPLE]), ...READ },
   },
   {
