@@ -121,8 +121,13 @@ export class SqliteStore implements StoreEngine {
       operations.settle()
       commit.run()
     } catch (error) {
-      const failure = this.#failed(sqliteFailure(error))
       operations.forget()
+      // The call at fault, unless it was the commit.
+      const culprit = calls[outcomes.length]
+      if (culprit !== undefined && !isWrite(culprit.operation) && tryRollBack(database)) {
+        return this.#runApart(session, calls)
+      }
+      const failure = this.#failed(sqliteFailure(error))
       // Whatever else it was, an open database that fails once may hold what its file does not: SQLite looks anew.
       if (failure.code !== 'STORE_FULL' || !tryRollBack(database)) this.#closeSession()
       return this.#withoutWrites(calls, failure)
@@ -138,6 +143,21 @@ export class SqliteStore implements StoreEngine {
       if (!isOfOneCall(error)) throw error
       return sqliteFailure(error)
     }
+  }
+
+  /** A read that meets a damaged page spoils its transaction, and is no reason to refuse the writes beside it. */
+  #runApart(session: Session, calls: readonly StoreCall[]): StoreOutcome[] {
+    const written = this.#runTransaction(
+      session,
+      calls.filter(({ operation }) => isWrite(operation)),
+    )
+    let next = 0
+    return calls.map((call) => {
+      const outcome = isWrite(call.operation)
+        ? written[next++]
+        : this.#session && this.#runReads(this.#session, [call])[0]
+      return outcome ?? this.#lastFailure
+    })
   }
 
   /** The writes of the batch fail all alike; the reads are tried alone. */
