@@ -35,7 +35,8 @@ export class TokenBuckets {
 
   /**
    * Takes a token of `key`'s bucket, which gets `rate` a second and holds `burst`. 0: taken; otherwise how many
-   * milliseconds until there is one. Two keys share a bucket once in 2^45 pairs. `burst / rate` is at most a day.
+   * milliseconds until there is one. Two keys share a bucket once in 2^45 pairs. `rate` is at most 10,000, `burst / rate` at
+   * most a day.
    */
   take(key: string, rate: number, burst: number): number {
     const now = Math.floor(this.#clock.nowMs() * UNITS_PER_MS)

@@ -117,7 +117,11 @@ export class Runtime {
         links: this.#links,
         log: this.log,
         write: sink.write,
-        main: { offload: (module, task, argument) => this.#offload.run(module, task, argument) },
+        main: {
+          offload: (module, task, argument) => this.#offload.run(module, task, argument),
+          health: () => this.health(),
+          readiness: () => this.#readiness,
+        },
         onNotice: (thread, notice) => {
           if (notice.kind === 'expecting') this.#mover.expecting(notice.move)
           else this.#mover.ended(notice.move, thread)

@@ -9,7 +9,7 @@ import { StreamFraming } from '../net/tcp.ts'
 import type { TokenBuckets } from '../net/token-buckets.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
-import type { ServiceContext } from '../services/service.ts'
+import type { ServiceContext, StatusSource } from '../services/service.ts'
 import type { Store } from '../store/store.ts'
 import type { ConnectionPost } from './connection-post.ts'
 import type { SessionBook } from './session-book.ts'
@@ -27,13 +27,15 @@ export interface ShardContextOptions {
   readonly sessions: SessionBook
   readonly services: ActorServices
   readonly store: Store
+  readonly status: StatusSource
   readonly buckets: TokenBuckets
   /** What an asynchronous callback without a connection rejects with is logged. */
   readonly watch: (result: unknown) => void
 }
 
 export function serviceContextOf(options: ShardContextOptions, name: string, config: unknown): ServiceContext<unknown> {
-  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, store, buckets, watch } = options
+  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, store, status, buckets, watch } =
+    options
   return {
     config,
     shard,
@@ -41,6 +43,7 @@ export function serviceContextOf(options: ShardContextOptions, name: string, con
     metrics,
     clock,
     store,
+    status,
     takeToken: (key, rate, burst) => buckets.take(`${name} ${key}`, rate, burst),
     after: (delayMs, callback) => loop.after(delayMs, () => watch(callback())),
     connect: (target, handler) =>

@@ -19,7 +19,7 @@ import { errorFields, type Logger } from '../observe/logger.ts'
 import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
 import { type Definitions, loadDefinitions } from '../services/registry.ts'
-import type { ServiceHandlers } from '../services/service.ts'
+import type { ServiceHandlers, StatusSource } from '../services/service.ts'
 import { ABSENT_STORE } from '../store/absent-store.ts'
 import { StoreClient } from '../store/store-client.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
@@ -28,7 +28,7 @@ import { ActorThread } from './actor-thread.ts'
 import { tracksEnds } from './admission.ts'
 import { ConnectionMover, type MoveProgress } from './connection-mover.ts'
 import { ConnectionPost } from './connection-post.ts'
-import { controlOf, type Remote } from './control.ts'
+import { controlOf, type Remote, within } from './control.ts'
 import { DatagramReply } from './datagram-reply.ts'
 import { EndReport } from './end-report.ts'
 import { Intake } from './intake.ts'
@@ -80,6 +80,9 @@ export class Shard implements ShardControl {
   /** How many acceptors there have been on each line: only the last one's handovers are acknowledged. */
   readonly #acceptors: [number, number] = [0, 0]
   #beats = 0
+  #isRetiring = false
+  /** It retires, and nothing was left on it from then on. */
+  #emptySinceMs: number | undefined
   #draining: { readonly code: number; readonly reason: string } | undefined
 
   constructor(data: ThreadData, port: MessagePort) {
@@ -149,6 +152,7 @@ export class Shard implements ShardControl {
       sessions: started.sessions,
       services: started.services,
       store: started.services.store,
+      status: this.#status(),
       buckets: new TokenBuckets(this.#data.buckets, this.#base.clock),
       watch: (result: unknown) => this.#watch(result),
     }
@@ -165,6 +169,15 @@ export class Shard implements ShardControl {
     }
     surviveRejections(this.#base.log)
     this.#base.open()
+  }
+
+  #status(): StatusSource {
+    const ask = <T>(call: string, answer: PromiseLike<T>): Promise<T> =>
+      within(this.#data.config.control.timeout, call, 'main', answer)
+    return {
+      health: () => ask('health', this.#main.health()),
+      readiness: () => ask('readiness', this.#main.readiness()),
+    }
   }
 
   #createStoreClient(): StoreClient {
@@ -331,6 +344,7 @@ export class Shard implements ShardControl {
   }
 
   retire(): void {
+    this.#isRetiring = true
     this.#started?.mover.retire()
   }
 
@@ -339,7 +353,21 @@ export class Shard implements ShardControl {
     // A socket that is not a connection yet will be one and go then, or end.
     const lingering = progress.lingering + this.#intake.size
     // What left waits elsewhere until all it had sent from here has arrived.
-    return { ...progress, lingering, remaining: progress.remaining + (this.#started?.actors.openBarriers ?? 0) }
+    const remaining = progress.remaining + (this.#started?.actors.openBarriers ?? 0)
+    return { ...progress, lingering, remaining: remaining + this.#awaited(remaining + lingering) }
+  }
+
+  /** Answers that this thread waits for at its end: the connections they are for have moved, and get them from here. */
+  #awaited(left: number): number {
+    if (!this.#isRetiring || left > 0) {
+      this.#emptySinceMs = undefined
+      return 0
+    }
+    const nowMs = this.#base.clock.nowMs()
+    this.#emptySinceMs ??= nowMs
+    const { actor, store } = this.#data.config
+    if (nowMs - this.#emptySinceMs > Math.max(actor.askTimeout, store.timeout)) return 0
+    return (this.#started?.actors.system.asks ?? 0) + (this.#store?.waiting ?? 0)
   }
 
   #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {

@@ -8,6 +8,7 @@ import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
 import type { ActorsReport } from '../observe/actor-report.ts'
 import type { AcceptorLine } from '../observe/figure.ts'
 import type { MetricJson } from '../observe/metrics.ts'
+import type { HealthReport, Readiness } from '../observe/report.ts'
 import type { LinkEnd } from '../ring/link.ts'
 import type { FrozenAdmission } from './admission.ts'
 import type { MoveProgress } from './connection-mover.ts'
@@ -156,4 +157,6 @@ export type InheritanceMessage =
 export interface MainControl {
   /** Runs a function of a module in the offload pool. */
   offload(module: string, name: string, argument: unknown): Promise<unknown>
+  health(): HealthReport
+  readiness(): Readiness
 }

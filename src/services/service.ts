@@ -18,6 +18,7 @@ import type { RemoteAddress } from '../net/identity.ts'
 import type { SessionOf } from '../net/session-key.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
+import type { HealthReport, Readiness } from '../observe/report.ts'
 import type { Store } from '../store/store.ts'
 
 /** One listening address of a service. */
@@ -32,6 +33,12 @@ export interface ListenerDefinition {
 const TRANSPORTS: readonly string[] = ['tcp', 'udp', 'ws', 'http'] satisfies Transport[]
 
 export type ListenerDefinitions = { readonly [T in Transport]?: ListenerDefinition }
+
+/** How the whole process is, as main knows. Rejects with CONTROL_TIMEOUT when main does not answer. */
+export interface StatusSource {
+  health(): HealthReport | Promise<HealthReport>
+  readiness(): Readiness | Promise<Readiness>
+}
 
 /** What a service runs with, in one shard. */
 export interface ServiceContext<Config> {
@@ -56,6 +63,7 @@ export interface ServiceContext<Config> {
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
   /** Durable storage of the whole process. Only for a service that says `usesStore`. */
   readonly store: Store
+  readonly status: StatusSource
   /**
    * One token of the bucket `key` of this service, which all shards share: `rate` a second, at most `burst` at once. 0: it
    * was there; otherwise none was taken, and the next one is there in so many milliseconds.

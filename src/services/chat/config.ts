@@ -20,7 +20,7 @@ export const CHAT_OPTIONS = {
     'Secret of the tokens (HS256). Without one every token is refused.',
   ),
   'rateLimit.rate': option(
-    integer({ min: 0, max: 1_000_000 }),
+    integer({ min: 0, max: 10_000 }),
     50,
     'Packets or requests per second of one user, or of one address without authentication; 0 turns the limit off.',
   ),

@@ -14,33 +14,22 @@ import { answerErrors } from './http-failure.ts'
 import { chatRoutes } from './http-handler.ts'
 import { presenceRoutes } from './http-presence.ts'
 import { type Handlers, ROUTES } from './http-route.ts'
-import { type StatusSource, statusRoutes } from './http-status.ts'
+import { statusRoutes } from './http-status.ts'
 import { UnknownPath } from './http-unknown-path.ts'
 
 export type HttpConfig = ChatConfig & { readonly corsOrigins: readonly string[] }
-
-export interface HttpApiSources {
-  /** Answers /health and /ready; without it there are none. */
-  readonly status?: StatusSource
-}
 
 export const BODY_BYTES_MAX = 2 * 1024 * 1024
 const CORS_MAX_AGE_SECONDS = 3_600
 const CORS_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /** The handler of chat's `http` listener; one in each shard. */
-export async function createHttpApi(
-  context: ServiceContext<HttpConfig>,
-  sources: HttpApiSources = {},
-): Promise<HttpHandler> {
-  const app = await createHttpApp(context, sources)
+export async function createHttpApi(context: ServiceContext<HttpConfig>): Promise<HttpHandler> {
+  const app = await createHttpApp(context)
   return (request, response) => app.routing(request, response)
 }
 
-export async function createHttpApp(
-  context: ServiceContext<HttpConfig>,
-  sources: HttpApiSources = {},
-): Promise<FastifyInstance> {
+export async function createHttpApp(context: ServiceContext<HttpConfig>): Promise<FastifyInstance> {
   const { config } = context
   const counter = new HttpCounter(context.metrics)
   const unknown = new UnknownPath(counter.ofRoute('other'))
@@ -60,7 +49,7 @@ export async function createHttpApp(
     else done()
   })
   app.setNotFoundHandler((request, reply) => unknown.answer(request, reply))
-  addRoutes(app, context, sources)
+  addRoutes(app, context)
   addDocs(app, counter, config.auth === 'jwt')
   await app.ready()
   return app
@@ -86,11 +75,11 @@ function watchRoutes(app: FastifyInstance, unknown: UnknownPath, counter: HttpCo
   })
 }
 
-function addRoutes(app: FastifyInstance, context: ServiceContext<HttpConfig>, { status }: HttpApiSources): void {
+function addRoutes(app: FastifyInstance, context: ServiceContext<HttpConfig>): void {
   const handlers: Handlers = {
     ...chatRoutes(context),
     ...presenceRoutes(context),
-    ...(status === undefined ? {} : statusRoutes(status)),
+    ...statusRoutes(context.status),
   }
   const guards = accessHooks(context, createAuthenticator(context.config, context.clock))
   for (const { operation, method, url, body, isOpen, failure } of ROUTES) {

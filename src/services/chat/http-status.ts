@@ -1,14 +1,8 @@
 // Health and readiness of the process at the address of chat, as on the admin endpoint. [PROTOCOLS 7]
 import { ERRORS, PolyloopError } from '../../lib/errors.ts'
-import type { HealthReport, Readiness } from '../../observe/report.ts'
+import type { StatusSource } from '../service.ts'
 import { send, sendFailure } from './http-answer.ts'
 import type { Handler, Handlers } from './http-route.ts'
-
-/** How the process is. Rejects with a PolyloopError when nobody knows. */
-export interface StatusSource {
-  health(): HealthReport | Promise<HealthReport>
-  readiness(): Readiness | Promise<Readiness>
-}
 
 export function statusRoutes(status: StatusSource): Handlers {
   return {

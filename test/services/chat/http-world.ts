@@ -11,14 +11,15 @@ import { Router } from '../../../src/actor/router.ts'
 import { ActorSystem } from '../../../src/actor/system.ts'
 import { loadConfig } from '../../../src/config/loader.ts'
 import { serviceOptions } from '../../../src/config/service-options.ts'
+import { PolyloopError } from '../../../src/lib/errors.ts'
 import { TokenBuckets } from '../../../src/net/token-buckets.ts'
 import { createLogger } from '../../../src/observe/logger.ts'
 import { ThreadMetrics } from '../../../src/observe/metrics.ts'
 import { chatActor } from '../../../src/services/chat/chat-actor.ts'
 import { CHAT_OPTIONS } from '../../../src/services/chat/config.ts'
-import { createHttpApp, type HttpApiSources, type HttpConfig } from '../../../src/services/chat/http-api.ts'
+import { createHttpApp, type HttpConfig } from '../../../src/services/chat/http-api.ts'
 import { PRESENCE_ID, presenceActor } from '../../../src/services/chat/presence-actor.ts'
-import type { ServiceContext } from '../../../src/services/service.ts'
+import type { ServiceContext, StatusSource } from '../../../src/services/service.ts'
 import { MemoryStore } from '../../../src/store/memory-store.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { StoreClient } from '../../../src/store/store-client.ts'
@@ -30,6 +31,11 @@ import { LIMITS } from '../../actor/shard-fixture.ts'
 /** One thread, which owns every slot. */
 const SELF = 1
 const STORE_TIMEOUT_MS = 5_000
+/** For tests that do not ask. */
+const NO_STATUS: StatusSource = {
+  health: () => Promise.reject(new PolyloopError('CONTROL_TIMEOUT')),
+  readiness: () => Promise.reject(new PolyloopError('CONTROL_TIMEOUT')),
+}
 
 export class HttpWorld {
   readonly timers = new ManualTimers({ startMs: 1_000 })
@@ -40,18 +46,18 @@ export class HttpWorld {
   readonly store: Store
   /** What the engine says to writes, or to everything, instead of doing it. */
   failure: { readonly of: 'writes' | 'all'; readonly outcome: StoreOutcome } | undefined
-  readonly #sources: HttpApiSources
+  readonly #status: StatusSource
   #app: FastifyInstance | undefined
 
-  constructor(values: object = {}, sources: HttpApiSources = {}) {
+  constructor(values: object, status: StatusSource) {
     this.config = configOf(values)
-    this.#sources = sources
+    this.#status = status
     this.store = this.#createStore()
     this.system = this.#createSystem()
   }
 
   async start(): Promise<this> {
-    this.#app = await createHttpApp(this.#context(), this.#sources)
+    this.#app = await createHttpApp(this.#context())
     return this
   }
 
@@ -200,6 +206,7 @@ export class HttpWorld {
       metrics,
       clock: timers.clock,
       store,
+      status: this.#status,
       takeToken: (key, rate, burst) => buckets.take(key, rate, burst),
       actor: (definition, id) => refTo(system, definition, id),
     } satisfies Partial<ServiceContext<HttpConfig>>
@@ -209,8 +216,8 @@ export class HttpWorld {
 }
 
 /** A world that has started. */
-export function startHttpWorld(values: object = {}, sources: HttpApiSources = {}): Promise<HttpWorld> {
-  return new HttpWorld(values, sources).start()
+export function startHttpWorld(values: object = {}, status: StatusSource = NO_STATUS): Promise<HttpWorld> {
+  return new HttpWorld(values, status).start()
 }
 
 function configOf(values: object): HttpConfig {
