@@ -4,7 +4,13 @@ import { createRuntime, type Runtime } from '../src/index.ts'
 import { SlotTable } from '../src/placement/slots.ts'
 
 const TRIES_MAX = 10_000
-const QUIET = { 'admin.port': 0, 'log.level': 'warn', 'net.maxConnections': 100, 'services.echo.enabled': false }
+const QUIET = {
+  'admin.port': 0,
+  'log.level': 'warn',
+  'net.maxConnections': 100,
+  'services.chat.enabled': false,
+  'services.echo.enabled': false,
+}
 
 /** `module`: a file of bench/. */
 export function startRuntime(module: string, shards: number): Promise<Runtime> {

@@ -5,10 +5,11 @@ import { pathToFileURL } from 'node:url'
 import { type ActorDefinition, isActor } from '../actor/definition.ts'
 import { isTopic, type TopicDefinition } from '../actor/topic-definition.ts'
 import { PolyloopError } from '../lib/errors.ts'
+import { chat } from './chat/chat.ts'
 import { echo } from './echo/echo.ts'
 import { isService, type ServiceDefinition } from './service.ts'
 
-export const SERVICES: readonly ServiceDefinition[] = [echo as ServiceDefinition]
+export const SERVICES: readonly ServiceDefinition[] = [echo as ServiceDefinition, chat as ServiceDefinition]
 
 /** What modules define. */
 export interface Definitions {

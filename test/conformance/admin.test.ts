@@ -45,7 +45,7 @@ test('admin: /metrics parses and has every family of the runtime and of echo', a
 test('admin: /health names all enabled services, all shards and all listeners', async () => {
   const health = await server.health()
   assert.equal(health.status, 'healthy')
-  assert.deepEqual(Object.keys(health.services), ['echo', 'fault'])
+  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'fault'])
   assert.deepEqual(
     health.shards.map(({ id, state }) => [id, state]),
     [
@@ -112,12 +112,12 @@ test('admin: no label contains an address, a client or session id, or a token', 
   const told = [...values].filter((value) => value !== version && value !== process.version)
   assert.ok(told.length > 10)
   for (const value of told) {
-    assert.match(value, /^([a-z_]{1,24}|\d+(\.\d+)?|\+Inf)$/)
+    assert.match(value, /^([A-Za-z_/{}.-]{1,32}|\d+(\.\d+)?|\+Inf)$/)
     assert.ok(!value.includes(session) && !/\d+\.\d+\.\d+\.\d+/.test(value))
   }
   // Numbers are shards and bucket bounds, never ports.
   const shards = new Set(series.map(({ labels }) => labels.shard))
-  assert.deepEqual([...shards].sort(), ['0', '1', 'acceptor', 'main'])
+  assert.deepEqual([...shards].sort(), ['0', '1', 'acceptor', 'main', 'store'])
 })
 
 test('admin: /ready is 503 until all listeners are open, then 200, and 503 while the process drains', async () => {

@@ -40,6 +40,9 @@ export interface Ended {
 
 const FREE_PORTS: Settings = {
   'admin.port': 0,
+  'services.chat.http.port': 0,
+  'services.chat.tcp.port': 0,
+  'services.chat.udp.port': 0,
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,

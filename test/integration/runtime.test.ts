@@ -21,6 +21,9 @@ const run = promisify(execFile)
 
 const FREE: Readonly<Record<string, string | number>> = {
   'admin.port': 0,
+  'services.chat.http.port': 0,
+  'services.chat.tcp.port': 0,
+  'services.chat.udp.port': 0,
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,

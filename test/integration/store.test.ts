@@ -14,6 +14,9 @@ import { waitUntil } from '../harness/wait.ts'
 const SERVICE = new URL('../harness/store-service.ts', import.meta.url)
 const ECHO = {
   'admin.port': 0,
+  'services.chat.http.port': 0,
+  'services.chat.tcp.port': 0,
+  'services.chat.udp.port': 0,
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,

@@ -23,6 +23,9 @@ const GOOD = 4
 const SLOW = 2
 const FREE_PORTS = {
   'admin.port': 0,
+  'services.chat.http.port': 0,
+  'services.chat.tcp.port': 0,
+  'services.chat.udp.port': 0,
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,

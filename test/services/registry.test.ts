@@ -57,6 +57,6 @@ test('service: a name that could not be a key of the configuration is refused', 
 })
 
 test('service: a transport that does not exist is refused', () => {
-  const listeners = { http: { port: 1 } } as object
-  assert.throws(() => defineService({ name: 'web', listeners, start: () => ({}) }), /no transport http/)
+  const listeners = { sctp: { port: 1 } } as object
+  assert.throws(() => defineService({ name: 'web', listeners, start: () => ({}) }), /no transport sctp/)
 })
