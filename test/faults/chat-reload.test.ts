@@ -14,8 +14,11 @@ const MOVED_MS_MAX = 60_000
 let chat: ChatServer
 
 before(async () => {
-  // A reload of a busy machine takes longer than half a packet may.
-  chat = await ChatServer.start({ shards: 2, settings: { 'services.chat.packetTimeout': '60s' } })
+  // On a busy machine reloads take longer than half a packet may, and a status holds.
+  chat = await ChatServer.start({
+    shards: 2,
+    settings: { 'services.chat.packetTimeout': '60s', 'services.chat.presenceTtl': '10m' },
+  })
 })
 
 after(async () => {
@@ -73,6 +76,7 @@ test('chat: reloads and other numbers of shards lose no ACK, keep the order, and
       member.options.name,
     )
     assert.deepEqual(member.others, [])
+    assert.equal(member.notices.length, 1, 'the status, and no end of it')
   }
   assert.deepEqual(
     (await historyOf(reader, 1)).map(({ content }) => content),

@@ -7,6 +7,7 @@ import { ackIdOf, messagePacket, PONG, packet, subscribed } from './chat-packet.
 const FAULTS_KEPT = 5
 /** Before it tries again to connect. */
 const RETRY_MS = 50
+const NOTICE = /^\{"packet_type":"(Typing|Status)",/
 const PUSHED = /^\{"packet_type":"Message","chat_id":(\d+),"message":\{"id":(\d+),"chat_id":\1,.*?"content":"([^"]*)"/
 
 export interface MemberOptions {
@@ -33,6 +34,8 @@ export class ChatMember implements Disposable {
   readonly refused: string[] = []
   /** What was pushed to it, in order. */
   readonly pushed: { readonly id: number; readonly content: string }[] = []
+  /** Pushes of who types and who is there. */
+  readonly notices: string[] = []
   readonly faults: string[] = []
   /** Lines that answer nothing and push nothing: last words of the server. */
   readonly others: string[] = []
@@ -132,6 +135,10 @@ export class ChatMember implements Disposable {
     const push = PUSHED.exec(line)
     if (push !== null) {
       this.#pushed(Number(push[2]), push[3] ?? '')
+      return
+    }
+    if (NOTICE.test(line)) {
+      this.notices.push(line)
       return
     }
     const expected = this.#expected.shift()
