@@ -45,6 +45,7 @@ export const account = defineActor({
       }
       return state.count
     },
+    slow: (_state, ms: number) => new Promise<number>((done) => setTimeout(done, ms, ms)),
     read: (state) => state.count,
     async forget(_state, _none: undefined, context) {
       await context.forget()
@@ -95,6 +96,7 @@ async function obey(context: ServiceContext<unknown>, startedWith: string, line:
     case 'add':
     case 'run':
     case 'post':
+    case 'slow':
       return `${await context.actor(account, name).ask(command, Number(rest[0]))}`
     case 'total':
       return `${await context.actor(reader, name).ask(command)}`
