@@ -1,16 +1,20 @@
 // What a service writes: the callbacks of its connections and datagrams. Knows no socket, no thread and no ring.
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { CloseReason } from '../observe/family.ts'
 import type { Connection } from './connection.ts'
+import type { RemoteAddress } from './identity.ts'
 
 /** Handlers may be async; what they reject with is treated like what they throw: logged, counted, closed with 1011. */
 export type HandlerResult = void | Promise<void>
 
 /** Callbacks every kind of connection has. All are optional but `open`'s result becomes `connection.state`. */
 interface CommonHandler<State> {
-  /** The connection is ready; what this returns becomes `connection.state`. */
-  open?(connection: Connection<State>): State
+  /**
+   * The connection is ready; what this returns becomes `connection.state`. `value` is what `upgrade` accepted a WebSocket
+   * with.
+   */
+  open?(connection: Connection<State>, value?: unknown): State
   /**
    * What `thaw` needs to go on in another thread, where the connection moves now: structured-cloneable. Nothing is
    * queued for it any more; what is sent from here on travels after it. Neither `open` nor `close` is part of a move.
@@ -54,8 +58,35 @@ export interface TcpHandler<State = unknown> extends CommonHandler<State> {
   close?(connection: Connection<State>, reason: CloseReason): HandlerResult
 }
 
+/** A handshake that is well-formed; its answer is up to the service. */
+export interface UpgradeRequest {
+  /** The request target as it was sent: path and query. */
+  readonly target: string
+  readonly headers: IncomingHttpHeaders
+  readonly remote: RemoteAddress
+  /** The session key it was placed by. */
+  readonly session: string
+  /** Aborted when the client is gone or the shard ends: nobody needs the answer any more. */
+  readonly signal: AbortSignal
+}
+
+export type UpgradeAnswer =
+  /** `value` is what `open` gets. `protocol`: the subprotocol selected. */
+  | { readonly accept: true; readonly value?: unknown; readonly protocol?: string }
+  /** `body` is text/plain. */
+  | {
+      readonly accept: false
+      readonly status: number
+      readonly body: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
+
 /** Callbacks of a WebSocket. */
 export interface WebSocketHandler<State = unknown> extends CommonHandler<State> {
+  /** Accepts or refuses a handshake; what it throws is a 500. Default: all are accepted. */
+  upgrade?(request: UpgradeRequest): UpgradeAnswer | Promise<UpgradeAnswer>
+  /** The handshake was accepted with `value`, but the client was gone before `open`. */
+  abandoned?(value: unknown): void
   /** One whole message. `payload` is a view, valid only during the call; text has been checked to be UTF-8. */
   message(connection: Connection<State>, payload: Buffer, isBinary: boolean): HandlerResult
   /** A pong arrived (pings are answered by the runtime). */
