@@ -152,6 +152,7 @@ export class PacketScanner {
     }
     this.#depth = 0
     this.#inString = false
+    this.#escaped = false
     return this.#found('packet', at)
   }
 

@@ -52,6 +52,11 @@ test('packet scanner: braces, quotes and backslashes in strings count for nothin
     assert.deepEqual(heard([Buffer.from(`${text}{}`)]), packets(text, '{}'), text)
 })
 
+test('packet scanner: an object that was cut behind a backslash leaves nothing behind', () => {
+  const pieces = ['{"a":"\\', '\\"}', '{"":', '"}"}'].map((text) => Buffer.from(text))
+  assert.deepEqual(heard(pieces), packets('{"a":"\\\\"}', '{"":"}"}'))
+})
+
 test('packet scanner: another byte is garbage through the newline, once', () => {
   assert.deepEqual(heard([Buffer.from('hello {"a":1}\n{}}{}\n{}')]), [
     GARBAGE,
@@ -169,7 +174,7 @@ test('packet scanner: however a stream is cut and moved, it finds the same', () 
         )
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 2_000 },
   )
 })
 
