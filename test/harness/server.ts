@@ -183,6 +183,10 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const own = options.config === undefined ? { ...FREE_PORTS, shards: options.shards ?? 2 } : { 'admin.port': 0 }
   const settings = {
     ...own,
+    // Servers of several tests must not meet in the file that is the default.
+    ...(options.config === undefined && options.settings?.['store.path'] === undefined
+      ? { 'store.kind': 'memory' }
+      : {}),
     ...(modules.length === 0 ? {} : { modules: modules.map((path) => join(ROOT, path)).join(',') }),
     ...options.settings,
   }
