@@ -212,7 +212,11 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
   }
 
   get drained(): boolean {
-    if (!this.#output.isEmpty) return false
+    return this.#output.isEmpty && this.settled
+  }
+
+  /** No answer is on its way to it. */
+  get settled(): boolean {
     try {
       return this.#framing.settled
     } catch (error) {
@@ -306,8 +310,7 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     if (this.#phase !== 'open') return
     this.#departure?.fail()
     this.#sayLastWords(reason)
-    // They may have been its end.
-    if (this.#phase !== 'open') return
+    if (this.#phase !== 'open') return // they may have been its end
     this.#phase = 'closing'
     this.#framing.close(code, text, reason)
     // What the peer still says must be read to find its good-bye.
@@ -320,16 +323,14 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     this.#departure?.fail()
     this.#closeReason ??= reason
     this.loop.outbox.flushNow(this.#output)
-    // The flush may have found the peer too slow, and ended the connection by itself.
-    if (this.hasEnded) return
+    if (this.hasEnded) return // the flush may have found the peer too slow, and ended the connection by itself
     this.#phase = 'ending'
     this.#unparsed = undefined
     this.#paused = false
     this.#socket.end()
     // Also when the peer has ended its side: it may never read what waits for it.
     this.patience.expectEnd()
-    // A socket on a handle that has moved may not have seen the FIN again.
-    if (this.#socket.readableEnded) return
+    if (this.#socket.readableEnded) return // a socket on a handle that has moved may not have seen the FIN again
     // Reading goes on, into nothing: an unread byte would turn our FIN into a reset and could destroy what we sent.
     this.#socket.resume()
   }

@@ -83,7 +83,7 @@ export class Shard implements ShardControl {
   #isRetiring = false
   /** It retires, and nothing was left on it from then on. */
   #emptySinceMs: number | undefined
-  #draining: { readonly code: number; readonly reason: string } | undefined
+  #draining: { readonly code: number; readonly reason: string; readonly graceMs: number } | undefined
 
   constructor(data: ThreadData, port: MessagePort) {
     this.#data = data
@@ -298,7 +298,7 @@ export class Shard implements ShardControl {
   }
 
   async drain(code: number, reason: string, graceMs: number): Promise<number> {
-    this.#draining = { code, reason }
+    this.#draining = { code, reason, graceMs }
     const cutOff = this.#loop.cutOff
     const until = this.#base.clock.nowMs() + graceMs
     await this.#closeAll()
@@ -403,8 +403,12 @@ export class Shard implements ShardControl {
   #sayGoodBye(connection: Connection | undefined): void {
     const draining = this.#draining
     if (draining === undefined) return
+    const { code, reason, graceMs } = draining
+    const close = (): void => connection?.closeFor(code === 1012 ? 'restart' : 'shutdown', code, reason)
     if (connection === undefined) this.#intake.close()
-    else connection.closeFor(draining.code === 1012 ? 'restart' : 'shutdown', draining.code, draining.reason)
+    else if (connection.settled) close()
+    // Answers on their way to it come first, and nothing more is read meanwhile.
+    else connection.drain(graceMs, close)
   }
 
   #onRemoved(connection: Connection): void {
