@@ -32,7 +32,8 @@ export interface BridgeOperations {
   remove(of: { readonly key: string }): boolean
   /**
    * Adds an entry to a log and publishes it to the channel of the same name, in one step. Offsets count from 1 within an
-   * epoch; a log that was lost begins a new epoch. What is published are `encodeLogEntry` bytes (log-entry.ts).
+   * epoch; a log that was lost begins a new epoch. What is published are `encodeLogEntry` bytes (log-entry.ts). Logs and
+   * keys share their names.
    */
   append(entry: {
     readonly log: string
@@ -41,7 +42,10 @@ export interface BridgeOperations {
     readonly countMax: number
     readonly ttlSeconds: number
   }): { readonly epoch: number; readonly offset: number }
-  /** Entries behind `offset`, oldest first, and where the log stands; `first` is the oldest that is kept. */
+  /**
+   * Entries behind `offset`, oldest first, and where the log stands; `first` is the oldest that is kept. Fewer than asked
+   * for when they would not fit into one answer. There is no such log: `epoch` is 0.
+   */
   read(of: { readonly log: string; readonly offset: number; readonly count: number }): {
     readonly epoch: number
     readonly offset: number
@@ -61,6 +65,7 @@ export interface ChannelPosition {
   readonly sequence: number
 }
 
+/** What it throws is given to the thread's error handler; the others hear of the message all the same. */
 export interface ChannelListener {
   /** `payload` is a view, valid only during the call. Messages of a channel come in the server's order, each at most once. */
   message(payload: Buffer, position: ChannelPosition): void
@@ -71,6 +76,11 @@ export interface ChannelListener {
 export interface ChannelSubscription {
   /** Settles when nothing published from now on is missed. Rejects as calls do; the subscription has ended then. */
   readonly confirmed: Promise<void>
+  /**
+   * What it was given last, or where the channel stood when it was confirmed: what `since` is to be when it moves.
+   * Undefined before that.
+   */
+  readonly position: ChannelPosition | undefined
   /**
    * Ends it. `isMoving`: somebody goes on in another thread with `since`: the bridge stays subscribed for a moment and
    * keeps what comes meanwhile.

@@ -81,6 +81,9 @@ export type DeadReason = (typeof DEAD_REASONS)[number]
 export const DROP_REASONS = ['slow', 'conflated', 'closed', 'gap', 'ring_full', 'moved'] as const
 export type DropReason = (typeof DROP_REASONS)[number]
 
+/** Why a message of a channel did not reach a thread that subscribed it; each is told as a gap. */
+export const BRIDGE_DROP_REASONS = ['ring_full', 'too_large'] as const
+
 export const MIGRATION_RESULTS = ['ok', 'failed', 'lingered'] as const
 
 const PAUSE_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
@@ -240,6 +243,37 @@ export const FAMILIES = {
     ...family('histogram', 'polyloop_store_batch_size', 'Writes that shared one commit of the store.'),
     buckets: BATCH_BUCKETS,
   },
+  bridgeUp: family(
+    'gauge',
+    'polyloop_bridge_up',
+    '1 while the bridge can reach its server; always 1 with `bridge.kind: local`.',
+  ),
+  bridgeRoundTrip: family(
+    'gauge',
+    'polyloop_bridge_roundtrip_seconds',
+    'What the last round trip to the server took; one is made every second.',
+  ),
+  bridgeReconnects: family(
+    'counter',
+    'polyloop_bridge_reconnects_total',
+    'Connections to the server that were made after one was lost.',
+  ),
+  bridgeOutbox: family('gauge', 'polyloop_bridge_outbox_bytes', 'Bytes of calls that the server has not answered.'),
+  bridgeSubscriptions: family(
+    'gauge',
+    'polyloop_bridge_subscriptions',
+    'Channels this host is subscribed to, each once however many want it.',
+  ),
+  bridgeMessages: family('counter', 'polyloop_bridge_messages_total', 'Messages of channels from and to the server.', {
+    direction: DIRECTIONS,
+  }),
+  bridgeDropped: family(
+    'counter',
+    'polyloop_bridge_dropped_total',
+    'Messages of channels that a thread did not get, by why; it is told of the gap.',
+    { reason: BRIDGE_DROP_REASONS },
+  ),
+  bridgeGaps: family('counter', 'polyloop_bridge_gaps_total', 'Channels of which messages may be missing, each time.'),
   logDropped: family('counter', 'polyloop_log_dropped_total', 'Log lines dropped because nobody read the output.'),
   cpu: family('counter', 'process_cpu_seconds_total', 'User and system CPU time of the process.'),
   residentMemory: family('gauge', 'process_resident_memory_bytes', 'Resident memory of the process.'),
