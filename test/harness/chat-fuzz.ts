@@ -137,9 +137,10 @@ async function oneRequest(chat: ChatServer, random: Random): Promise<void> {
 
 /** Of a message that is posted; undefined: the page does not say. */
 function statusOf(body: Buffer): 201 | 400 | undefined {
-  const value = parseStrictly(body)?.value as { readonly content?: unknown } | null | undefined
+  const value = parseStrictly(body)?.value as { readonly content?: unknown; readonly message_type?: unknown } | null
   const content = value?.content
-  if (isHalf(content)) return undefined
+  const type = value?.message_type ?? ''
+  if (isHalf(content) || typeof type !== 'string') return undefined
   const isGood = typeof content === 'string' && content !== '' && Buffer.byteLength(content) <= 4000
   return isGood ? 201 : 400
 }

@@ -29,18 +29,9 @@ const ODD = [
   '\ud800',
   'ж'.repeat(70),
 ]
-const TEXTS = [
-  'x',
-  'привет',
-  '}{',
-  '"\\"',
-  'a\nb',
-  '\u{1F600}',
-  'y'.repeat(300),
-  'z'.repeat(4000),
-  'z'.repeat(4001),
-  '',
-]
+const TEXTS = ['x', 'привет', '}{', '"\\"', 'a\nb', '\u{1F600}', 'y'.repeat(300), '']
+/** At the limit; few, because pages and subscribers repeat them. */
+const LONG_TEXTS = ['z'.repeat(4000), 'ж'.repeat(2000), 'z'.repeat(4001)]
 const STATUSES = ['online', 'away', 'offline', 'ж'.repeat(32), 's'.repeat(64)]
 const GARBAGE = [
   'hello\n',
@@ -68,7 +59,7 @@ export function packetFrom(random: Random): string {
       members.message = value({
         chat_id: id(),
         sender_id: id(),
-        content: value(random.pick(TEXTS)),
+        content: value(random.pick(random.chance(0.03) ? LONG_TEXTS : TEXTS)),
         message_type: value(random.pick([null, 'Text', 'Image', 'File', 'System'])),
         is_edited: value(random.pick([null, false, true])),
         created_at: random.pick(ODD),
@@ -78,7 +69,7 @@ export function packetFrom(random: Random): string {
       Object.assign(members, {
         chat_id: id(),
         page: value(random.pick([1, 1, 2, 10_000, 0])),
-        per_page: value(random.pick([null, 1, 3, 10])),
+        per_page: value(random.chance(0.05) ? null : random.pick([1, 3, 10])),
       })
       break
     case 'Status':
