@@ -149,20 +149,18 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     if (this.#phase === 'open' && this.#departure === undefined) this.patience.start()
   }
 
-  // ---- moving to another loop -------------------------------------------------------------------------------------
-
   /** Whether it could: its handler can go on elsewhere, and it is an accepted socket that is not encrypted. */
   get movable(): boolean {
     return this.#phase === 'open' && this.id > 0 && this.loop.adopted(this.#socket) && this.#framing.movable
   }
 
   /**
-   * Holds input back until everything queued has left. Then `done(true)`: the one moment to call `freeze`. `done(false)`
-   * if it cannot move, ends, or has output left after `timeoutMs`: it is served as before. Never called before this
+   * Holds input back until everything queued has left and its handler is settled. Then `done(true)`: the one moment to call
+   * `freeze`. `done(false)` if it ends, or is not so after `timeoutMs`: it is served as before. Never called before this
    * returns.
    */
   drain(timeoutMs: number, done: (drained: boolean) => void): void {
-    if (!this.movable || this.#departure !== undefined) {
+    if (this.#phase !== 'open' || this.#departure !== undefined) {
       queueMicrotask(() => done(false))
       return
     }
@@ -223,6 +221,11 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
       this.#failed(error)
       return false
     }
+  }
+
+  /** A close lets it finish what it is in the middle of. */
+  get finishesItself(): boolean {
+    return this.#framing.retire !== undefined
   }
 
   /** What kept it from leaving may be over. */
@@ -413,8 +416,6 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     if (this.bufferedBytes > 0) this.loop.cutOff++
     this.destroy('server')
   }
-
-  // ---- inside -----------------------------------------------------------------------------------------------------
 
   #parse(bytes: Buffer, length: number): boolean {
     const loop = this.loop

@@ -189,9 +189,9 @@ export class HttpFraming implements Framing, HttpWire {
     try {
       // It may be an async function.
       const result: unknown = this.#side.handler(request, response)
-      if (result instanceof Promise) result.catch((error: unknown) => this.#failed(response, error))
+      if (result instanceof Promise) result.catch((error: unknown) => this.#failed(request, response, error))
     } catch (error) {
-      this.#failed(response, error)
+      this.#failed(request, response, error)
     }
   }
 
@@ -329,8 +329,11 @@ export class HttpFraming implements Framing, HttpWire {
     if (this.#response?.headersSent === false) this.#response.shouldKeepAlive = false
   }
 
-  #failed(response: ServerResponse, error: unknown): void {
+  #failed(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    // The client went away in the middle of its request, and the handler was reading it.
+    if (error === request.errored) return
     this.#connection.loop.handlerFailed(this.#connection, error)
+    if (response.writableEnded) return
     if (response.headersSent) this.#connection.destroy('handler_error')
     else response.writeHead(500, { Connection: 'close' }).end()
   }

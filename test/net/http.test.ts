@@ -256,6 +256,28 @@ test('http: a handler that throws or rejects costs its request a 500, or its con
   assert.deepEqual(fixture.failures.map(String), ['Error: no /now', 'Error: no /later', 'Error: no /written'])
 })
 
+test('http: what a handler throws behind its answer is reported, a client that went away is not', async () => {
+  await using fixture = new MoveFixture({
+    async http(request, response) {
+      if (request.url === '/answered') response.end('done')
+      for await (const _chunk of request);
+      throw new Error('on purpose')
+    },
+  })
+  const { client, bodies, connection } = await open(fixture)
+  client.write(get('/answered'))
+  await until('reported', () => fixture.failures.length === 1)
+  client.write(get('/answered'))
+  await until('both', () => bodies().length === 2 && fixture.failures.length === 2)
+  assert.equal(connection.open, true)
+  client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf')
+  await until('asked', () => figure(fixture, 'messagesIn') === 3)
+  client.resetAndDestroy()
+  await until('gone', () => fixture.size === 0)
+  await turn()
+  assert.equal(fixture.failures.length, 2)
+})
+
 test('http: a half-close still gets its answer, then the end', async () => {
   const late: ServerResponse[] = []
   await using fixture = new MoveFixture({ http: (_request, response) => void late.push(response) })
