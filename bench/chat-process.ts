@@ -23,7 +23,7 @@ export class BenchFolder implements AsyncDisposable {
 
 export function startChat(folder: BenchFolder): Promise<ServerProcess> {
   return startPolyloop({
-    service: 'chat', module: '../src/services/chat/chat.ts',
+    service: 'chat',
     settings: {
       'store.path': join(folder.path, 'chat.db'),
       'services.chat.tcp.port': '0',
