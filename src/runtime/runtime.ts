@@ -354,8 +354,11 @@ export class Runtime {
     const seats = [...this.#shards.controls.keys()]
     const left = await Promise.all(seats.map((seat) => this.#shards.close(seat, 1001, 'server shutting down', graceMs)))
     const dropped = left.reduce<number>((sum, count) => sum + (count ?? 0), 0)
+    const leftMs = (): number => Math.max(0, untilMs - systemClock.nowMs())
+    // Not before: connections of other shards waited for the answers of these actors.
+    await Promise.all(seats.map((seat) => this.#shards.stop(seat, leftMs())))
     // Last of all: actors saved what they had.
-    const isStored = await this.#store.close(Math.max(0, untilMs - systemClock.nowMs()))
+    const isStored = await this.#store.close(leftMs())
     // A shard that did not answer has dropped whatever it had.
     const clean = isStored && dropped === 0 && left.every((count) => count !== undefined)
     this.log.info('runtime.drained', { clean, connections_dropped: dropped })

@@ -77,19 +77,27 @@ export class ShardLine implements RolloutThreads {
     return this.#call(seat, 'slotsWith', (shard) => shard.slotsWith(connections))
   }
 
-  /** Closes what is left, as for a restart. */
-  drain(seat: number, graceMs: number): Promise<number | undefined> {
-    return this.close(seat, 1012, 'service restart', graceMs)
+  /** Closes what is left, as for a restart, and stops. */
+  async drain(seat: number, graceMs: number): Promise<void> {
+    await this.close(seat, 1012, 'service restart', graceMs)
+    await this.stop(seat, graceMs)
+  }
+
+  /** Stops its services and actors. */
+  stop(seat: number, graceMs: number): Promise<unknown> {
+    return this.#call(seat, 'stop', (shard) => this.#orEnd(seat, shard.stop(graceMs)), graceMs)
   }
 
   /** Closes its connections; how many were left. Undefined: it did not answer. */
   close(seat: number, code: number, reason: string, graceMs: number): Promise<number | undefined> {
-    // A shard that crashes meanwhile never answers.
+    return this.#call(seat, 'drain', (shard) => this.#orEnd(seat, shard.drain(code, reason, graceMs)), graceMs)
+  }
+
+  /** A shard that crashes meanwhile never answers: undefined. */
+  #orEnd<T>(seat: number, answer: PromiseLike<T>): Promise<T | undefined> {
     const exited = this.#options.spawner.exited(threadOfSeat(seat))
     const died = exited?.then(() => undefined) ?? new Promise<undefined>(() => {})
-    const ask = (shard: Remote<ShardControl>): Promise<number | undefined> =>
-      Promise.race([shard.drain(code, reason, graceMs), died])
-    return this.#call(seat, 'drain', ask, graceMs)
+    return Promise.race([answer, died])
   }
 
   async end(seat: number): Promise<void> {

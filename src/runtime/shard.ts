@@ -303,6 +303,11 @@ export class Shard implements ShardControl {
     const until = this.#base.clock.nowMs() + graceMs
     await this.#closeAll()
     while (this.#intake.size + this.#loop.size > 0 && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
+    return this.#intake.size + this.#loop.size + this.#loop.cutOff - cutOff
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    const until = this.#base.clock.nowMs() + graceMs
     for (const handlers of this.#handlers) {
       const failed = (error: unknown): void => this.#base.log.error('services.stop_failed', errorFields(error))
       await Promise.resolve()
@@ -312,7 +317,6 @@ export class Shard implements ShardControl {
     // Actors get the chance to save their state.
     const system = this.#started?.actors.system
     while (system?.stop() === false && this.#base.clock.nowMs() < until) await pause(DRAIN_POLL_MS)
-    return this.#intake.size + this.#loop.size + this.#loop.cutOff - cutOff
   }
 
   collect(): ReturnType<ShardControl['collect']> {
@@ -406,7 +410,7 @@ export class Shard implements ShardControl {
     const { code, reason, graceMs } = draining
     const close = (): void => connection?.closeFor(code === 1012 ? 'restart' : 'shutdown', code, reason)
     if (connection === undefined) this.#intake.close()
-    else if (connection.settled) close()
+    else if (connection.settled || connection.finishesItself) close()
     // Answers on their way to it come first, and nothing more is read meanwhile.
     else connection.drain(graceMs, close)
   }

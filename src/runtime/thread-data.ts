@@ -111,6 +111,8 @@ export interface ShardControl {
   acceptFrom(port: MessagePort, line: AcceptorLine): void
   /** Closes every connection with `code` and `reason`; answers when all are gone or `graceMs` is over: how many are left. */
   drain(code: number, reason: string, graceMs: number): Promise<number>
+  /** Behind `drain`: services stop, and actors save their state, for `graceMs` at most. */
+  stop(graceMs: number): Promise<void>
   collect(): Promise<readonly MetricJson[]>
   actors(): ActorsReport
   /** Slots of this shard with so many connections on them that can move: fewer if it has fewer. */
