@@ -13,7 +13,7 @@ import type { ConnectionIdentity, RemoteAddress } from './identity.ts'
 import { Output, type Sender } from './output.ts'
 import { Patience, type Patient } from './patience.ts'
 import type { Phase } from './phase.ts'
-import { isWireCloseCode } from './websocket/close-code.ts'
+import { checkCloseCode } from './websocket/close-code.ts'
 
 /** Ends of which the service knows: it asked for them, or failed. */
 const KNOWN: readonly CloseReason[] = ['server', 'handler_error']
@@ -96,8 +96,7 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
    * RangeError on a code that may not stand in one.
    */
   close(code = 1000, reason = ''): void {
-    if (!isWireCloseCode(code))
-      throw new RangeError(`${code} is no close code to send: 1000 to 1003, 1007 to 1014, 3000 to 4999`)
+    checkCloseCode(code)
     if (this.#phase === 'open' || this.#phase === 'moved') this.closeFor('server', code, reason)
   }
 
@@ -197,10 +196,7 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     this.patience.timeoutMs = frozen.timeoutMs
     this.#unparsed = frozen.unparsed && Buffer.from(frozen.unparsed)
     if (frozen.paused) this.pause()
-    this.#tell((framing) => {
-      framing.thawed(frozen)
-      return this.state
-    })
+    this.#tell((framing) => framing.thawed(frozen))
     this.patience.goOn(frozen.idleMs)
     if (this.#unparsed === undefined || this.#paused || this.hasEnded) return
     this.#socket.pause()
@@ -250,10 +246,7 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
   start(head: Uint8Array | undefined): void {
     const loop = this.loop
     loop.enterTurn()
-    this.#tell((framing) => {
-      framing.opened()
-      return this.state
-    })
+    this.#tell((framing) => framing.opened())
     if (head !== undefined && head.byteLength > 0) {
       const bytes = Buffer.from(head.buffer, head.byteOffset, head.byteLength)
       this.receive(bytes, bytes.length)

@@ -10,9 +10,10 @@ export type Wire = 'stream' | 'frame' | 'deflated'
 export interface Framing {
   /** What bytes given to `sendShared` have to be. */
   readonly wire: Wire
-  opened(): void
+  /** Answers the handler's state, which may be a promise. */
+  opened(): unknown
   /** Instead of `opened`, where a frozen connection goes on. */
-  thawed(frozen: FrozenConnection): void
+  thawed(frozen: FrozenConnection): unknown
   /** The handler can go on in another loop. */
   readonly movable: boolean
   /** Nothing that belongs to it is under way elsewhere in this loop: it may move now. */

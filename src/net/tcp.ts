@@ -14,12 +14,14 @@ export class StreamFraming implements Framing {
     this.#handler = handler
   }
 
-  opened(): void {
+  opened(): unknown {
     this.#connection.state = this.#handler.open?.(this.#connection)
+    return this.#connection.state
   }
 
-  thawed(frozen: FrozenConnection): void {
+  thawed(frozen: FrozenConnection): unknown {
     this.#connection.state = this.#handler.thaw?.(this.#connection, frozen.state)
+    return this.#connection.state
   }
 
   get wire(): Wire {

@@ -35,13 +35,15 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
 
   // ---- Framing: called by the connection --------------------------------------------------------------------------
 
-  opened(): void {
+  opened(): unknown {
     this.#connection.state = this.#handler.open?.(this.#connection)
+    return this.#connection.state
   }
 
-  thawed(frozen: FrozenConnection): void {
+  thawed(frozen: FrozenConnection): unknown {
     this.#protocol.drained()
     this.#connection.state = this.#handler.thaw?.(this.#connection, frozen.state)
+    return this.#connection.state
   }
 
   get wire(): Wire {

@@ -25,3 +25,9 @@ export function isWireCloseCode(code: number): boolean {
   if (code >= 3000) return code <= 4999
   return code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)
 }
+
+/** Throws a RangeError on a code that may not. */
+export function checkCloseCode(code: number): void {
+  if (isWireCloseCode(code)) return
+  throw new RangeError(`${code} is no close code to send: 1000 to 1003, 1007 to 1014, 3000 to 4999`)
+}
