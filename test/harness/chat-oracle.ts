@@ -167,12 +167,10 @@ function answerToPage(packet: Members): Answer {
   const faults = intFault(packet, 'chat_id')
   if (isPresent(page) && !isCount(page)) faults.push(invalid('page'))
   if (isPresent(perPage) && !isCount(perPage)) faults.push(invalid('per_page'))
+  if (faults.length > 0) return faults
   const served = Math.min(isCount(perPage) ? perPage : PER_PAGE, PER_PAGE_MAX)
   const head = `\\{"packet_type":"GetMessages","chat_id":${chatId},"page":${isCount(page) ? page : 1},"per_page":${served},`
-  return answer(
-    faults,
-    new RegExp(`^${head}"messages":\\[.*\\],"total":\\d+,"total_pages":\\d+,"success":true,"error":null\\}$`),
-  )
+  return [new RegExp(`^${head}"messages":\\[.*\\],"total":\\d+,"total_pages":\\d+,"success":true,"error":null\\}$`)]
 }
 
 /** What becomes of a datagram; undefined: the page does not say. */
