@@ -28,8 +28,18 @@ export { ERRORS, type ErrorCode, PolyloopError } from './lib/errors.ts'
 export type { Connection } from './net/connection.ts'
 export type { ConnectionRef } from './net/connection-ref.ts'
 export { DEFAULT_LIMITS, type NetLimits } from './net/event-loop.ts'
-export type { DatagramPeer, HandlerResult, TcpHandler, UdpHandler, WebSocketHandler } from './net/handler.ts'
+export type {
+  DatagramPeer,
+  HandlerResult,
+  HttpHandler,
+  TcpHandler,
+  UdpHandler,
+  UpgradeAnswer,
+  UpgradeRequest,
+  WebSocketHandler,
+} from './net/handler.ts'
 export { queryValueOf, requestTargetOf } from './net/head.ts'
+export { remoteOf, sessionKeyOf } from './net/http-stream.ts'
 export type { RemoteAddress } from './net/identity.ts'
 export type { ListeningAddress } from './net/listener-spec.ts'
 export type { SessionKey, SessionOf } from './net/session-key.ts'
@@ -48,4 +58,6 @@ export {
   type ServiceContext,
   type ServiceDefinition,
   type ServiceHandlers,
+  type StatusSource,
 } from './services/service.ts'
+export type { Store, StoredChat, StoredMessage } from './store/store.ts'
