@@ -5,11 +5,13 @@ import { PolyloopError } from '../lib/errors.ts'
 import { SHARDS_MAX } from '../lib/thread.ts'
 import type { ActorsReport } from './actor-report.ts'
 import { type AccessRules, refusalOf } from './admin-access.ts'
+import type { AdminRoute } from './admin-route.ts'
 import { loadDashboard, PAGE_POLICY, type PageFile } from './dashboard.ts'
 import { EXPOSITION_CONTENT_TYPE } from './exposition.ts'
 import { type ListenAddress, openHttpListeners } from './http-listener.ts'
 import { errorFields, type Logger } from './logger.ts'
 import type { HealthReport, Readiness, RuntimeReport } from './report.ts'
+import { addServiceRoutes, BODY_BYTES_MAX } from './service-route.ts'
 
 /** `accepted`: it will happen, and shows in the runtime report. `refused`: not in the present state. */
 export type ActionOutcome = 'accepted' | 'unknown_shard' | 'refused'
@@ -53,6 +55,8 @@ export interface AdminServerOptions {
   readonly allowedHosts: readonly string[]
   readonly log: Logger
   readonly view: AdminView
+  /** Those of services. */
+  readonly routes?: readonly AdminRoute[]
 }
 
 export interface AdminServer {
@@ -63,7 +67,8 @@ export interface AdminServer {
 
 export const PROFILE_SECONDS_MAX = 60
 const PROFILE_SECONDS_DEFAULT = 5
-const BODY_BYTES_MAX = 16 * 1024
+/** Of a path parameter, as it is sent: an id of 256 bytes, escaped. */
+const PARAMETER_LENGTH_MAX = 3 * 256
 const REFUSALS_LOGGED_PER_SECOND = 1
 const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '::1']
 
@@ -78,13 +83,19 @@ type ShardRequest = FastifyRequest<{ Params: { id: string } }>
 /** Fails with LISTEN_FAILED. */
 export async function createAdminServer(options: AdminServerOptions): Promise<AdminServer> {
   const { host, log, view } = options
-  const app = Fastify({ bodyLimit: BODY_BYTES_MAX })
+  const app = Fastify({
+    bodyLimit: BODY_BYTES_MAX,
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    // Paths that cannot be decoded.
+    frameworkErrors: (error, _request, reply) => answer(reply as FastifyReply, 400, { error: error.message }),
+  })
   const methodsOf = watchRoutes(app)
   guard(app, { hosts: options.allowedHosts, token: options.token }, log)
   addDashboard(app)
   addPages(app, view)
   addControls(app, view)
   addMoves(app, view)
+  await addServiceRoutes(app, options.routes ?? [])
   app.setNotFoundHandler((request, reply) => {
     const methods = methodsOf(pathOf(request))
     if (methods.length === 0) return answer(reply, 404, { error: 'not found' })
