@@ -21,6 +21,19 @@ const ROUTES = [
   ['GET', '/openapi.json'],
 ] as const
 
+const METRICS = {
+  tcp_connections: 'gauge',
+  tcp_connections_total: 'counter',
+  packets_total: 'counter',
+  udp_dropped_total: 'counter',
+  acks_total: 'counter',
+  ack_latency_seconds: 'histogram',
+  errors_total: 'counter',
+  subscriptions: 'gauge',
+  presence_entries: 'gauge',
+  http_requests_total: 'counter',
+}
+
 let chat: ChatServer
 
 before(async () => {
@@ -353,4 +366,12 @@ test('chat http: requests are counted by method, route and status', async () => 
   assert.ok(of({ method: 'GET', status: '404' }) > 10)
   const series = metrics.series.filter(({ name }) => name === 'polyloop_chat_http_requests_total')
   for (const { labels } of series) assert.doesNotMatch(labels.route ?? '', /\d/, 'no ids in labels')
+})
+
+test('chat: the metrics of the page are there, each of its type (A1)', async () => {
+  const { families } = await chat.server.metrics()
+  assert.deepEqual(
+    Object.entries(METRICS).map(([name]) => [name, families.get(`polyloop_chat_${name}`)]),
+    Object.entries(METRICS),
+  )
 })

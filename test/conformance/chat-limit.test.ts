@@ -15,7 +15,7 @@ import {
 } from '../harness/chat-packet.ts'
 import { ChatServer } from '../harness/chat-server.ts'
 import { openSocket, readAll } from '../harness/line-client.ts'
-import { pause, within } from '../harness/wait.ts'
+import { pause, waitUntil, within } from '../harness/wait.ts'
 
 const PACKET_BYTES_MAX = 65_536
 const PACKET_TIMEOUT_MS = 700
@@ -23,10 +23,15 @@ const IDLE_TIMEOUT_MS = 1_500
 /** 250 ms are promised; the rest is for threads and the scheduler of a busy machine. */
 const LATE_MS = 250 + 350
 
+/** A page of about 400 kB. */
+const PAGE_MESSAGES = 100
+const LATE_PAGES = 60
+
 const TOO_LARGE = failure('packet larger than 65536 bytes')
 const TOO_LATE = failure('packet timeout')
 
 let chat: ChatServer
+let lateChat: number
 
 before(async () => {
   chat = await ChatServer.start({
@@ -36,6 +41,7 @@ before(async () => {
       'services.chat.autoCreateUsers': true,
     },
   })
+  lateChat = await chat.addChat('late')
 })
 
 after(async () => {
@@ -134,6 +140,28 @@ test('chat: a silent connection is closed without a word, a subscriber stays', a
   await pause(IDLE_TIMEOUT_MS)
   assert.equal(subscriber.isOver, false)
   assert.equal(await subscriber.ask(PING), PONG)
+})
+
+test('chat: a client that reads late makes the server wait, loses nothing, and takes no memory (1.6)', async () => {
+  using client = await chat.open()
+  const content = 'x'.repeat(3_900)
+  for (let round = 0; round < PAGE_MESSAGES; round++) client.socket.write(messagePacket(content, lateChat))
+  for (let round = 0; round < PAGE_MESSAGES; round++) ackId(await client.next())
+  using late = await chat.open()
+  late.socket.pause()
+  const page = packet('GetMessages', { chat_id: lateChat, per_page: PAGE_MESSAGES })
+  late.socket.write(`${page}${PING}`.repeat(LATE_PAGES))
+  const unsent = async (): Promise<number> => (await chat.server.metrics()).sum('polyloop_net_unsent_bytes')
+  await waitUntil('replies wait', async () => (await unsent()) > 0)
+  // All of them are many times as much.
+  for (let look = 0; look < 10; look++) assert.ok((await unsent()) < 4 * 1024 ** 2, `${await unsent()} bytes wait`)
+  assert.equal(await client.ask(PING), PONG, 'nobody else waits')
+  late.socket.resume()
+  for (let reply = 0; reply < LATE_PAGES; reply++) {
+    const line = (await late.next()) ?? ''
+    assert.ok(line.length > PAGE_MESSAGES * content.length && line.endsWith('"success":true,"error":null}'), `${reply}`)
+    assert.equal(await late.next(), PONG)
+  }
 })
 
 test('chat: with autoCreateUsers an unknown sender is created, an unknown chat is not', async () => {

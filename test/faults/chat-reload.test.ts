@@ -56,7 +56,6 @@ test('chat: reloads and other numbers of shards lose no ACK, keep the order, and
   await move('/api/v1/reload', {})
   half.socket.write('ing"}')
   assert.equal(await half.next(), PONG)
-  await move('/api/v1/reload', {})
   for (const count of [1, 3]) await move('/api/v1/shards', { count })
   await senders.stop()
   const { text } = await chat.request('/api/presence')
