@@ -20,7 +20,14 @@ export function messageJson(message: StoredMessage, dialect: Dialect): string {
   return `{"id":${id},"chat_id":${chatId},"sender_id":${senderId},"content":${JSON.stringify(content)},"message_type":"${name}","created_at":"${dateText(createdAt)}","is_edited":false,"edited_at":null}`
 }
 
+// Messages of one second come together.
+let lastSeconds = Number.NaN
+let lastText = ''
+
 /** `YYYY-MM-DD HH:MM:SS` UTC of whole seconds since 1970. */
 export function dateText(seconds: number): string {
-  return new Date(seconds * 1_000).toISOString().slice(0, 19).replace('T', ' ')
+  if (seconds === lastSeconds) return lastText
+  lastText = new Date(seconds * 1_000).toISOString().slice(0, 19).replace('T', ' ')
+  lastSeconds = seconds
+  return lastText
 }
