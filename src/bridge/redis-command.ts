@@ -1,0 +1,102 @@
+// The calls of a bridge as commands of Redis, and their replies as answers.
+import { LOG_READ_MAX, type LogEntry } from './bridge.ts'
+import type { BridgeCall } from './bridge-engine.ts'
+import type { RedisArgument } from './redis-link.ts'
+import { APPEND, READ, type RedisScript } from './redis-script.ts'
+
+export interface RedisCommand {
+  readonly name: string
+  readonly args: RedisArgument[]
+  /** Says where a Cluster has it; undefined: anywhere. */
+  readonly key: string | undefined
+  /** `evalsha` runs it; to a server that does not know it yet it is sent whole. */
+  readonly script?: RedisScript
+  /** The answer; throws what is not as expected. */
+  readonly answerOf: (reply: unknown) => unknown
+}
+
+const MS_PER_SECOND = 1_000
+
+export interface CommandContext {
+  /** A Cluster: channels belong to slots, as keys do. */
+  readonly isSharded: boolean
+  readonly readBytesMax: number
+}
+
+/** `ping` is not among them: it measures. */
+export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, context: CommandContext): RedisCommand {
+  const publish = context.isSharded ? 'spublish' : 'publish'
+  switch (call.operation) {
+    case 'publish': {
+      const { channel, payload } = call.argument
+      return { name: publish, args: [channel, bytesOf(payload)], key: channel, answerOf: Number }
+    }
+    case 'get':
+      return { name: 'get', args: [call.argument.key], key: call.argument.key, answerOf: keptOf }
+    case 'set': {
+      const { key, value, ttlSeconds } = call.argument
+      const args: RedisArgument[] = [key, bytesOf(value)]
+      if (ttlSeconds != null) args.push('PX', msOf(ttlSeconds))
+      return { name: 'set', args, key, answerOf: () => undefined }
+    }
+    case 'expire': {
+      const { key, ttlSeconds } = call.argument
+      return { name: 'pexpire', args: [key, msOf(ttlSeconds)], key, answerOf: isOne }
+    }
+    case 'take':
+      return { name: 'getdel', args: [call.argument.key], key: call.argument.key, answerOf: keptOf }
+    case 'remove':
+      return { name: 'del', args: [call.argument.key], key: call.argument.key, answerOf: isOne }
+    case 'append': {
+      const { log, payload, countMax, ttlSeconds } = call.argument
+      const args = [bytesOf(payload), countMax, msOf(ttlSeconds), publish]
+      return scriptCall(APPEND, log, args, (reply) => {
+        const [epoch, offset] = reply as [number, number]
+        return { epoch, offset }
+      })
+    }
+    case 'read': {
+      const { log, offset, count } = call.argument
+      return scriptCall(READ, log, [offset, Math.min(count, LOG_READ_MAX), context.readBytesMax], entriesOf)
+    }
+  }
+}
+
+function scriptCall(
+  script: RedisScript,
+  key: string,
+  args: readonly RedisArgument[],
+  answerOf: RedisCommand['answerOf'],
+): RedisCommand {
+  return { name: 'evalsha', args: [script.hash, 1, key, ...args], key, script, answerOf }
+}
+
+/** The same with the whole script. */
+export function withText(command: RedisCommand, script: RedisScript): RedisCommand {
+  return { ...command, name: 'eval', args: [script.text, ...command.args.slice(1)] }
+}
+
+function entriesOf(reply: unknown): unknown {
+  const [epoch = 0, offset = 0, first = 0, ...rest] = reply as (number | Buffer)[]
+  const entries: LogEntry[] = []
+  for (let index = 0; index + 1 < rest.length; index += 2) {
+    entries.push({ offset: Number(rest[index]), payload: rest[index + 1] as Buffer })
+  }
+  return { epoch, offset, first, entries }
+}
+
+function bytesOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function keptOf(reply: unknown): unknown {
+  return reply === null ? undefined : reply
+}
+
+function isOne(reply: unknown): boolean {
+  return Number(reply) === 1
+}
+
+function msOf(seconds: number): number {
+  return Math.round(seconds * MS_PER_SECOND)
+}

@@ -1,0 +1,51 @@
+// What Redis does as one step: a log is one stream, whose ids are `epoch-offset`. So the log, where it stands and its
+// epoch are one key with one time to live, and are lost together; and a Cluster has it where the channel of its name is.
+import { createHash } from 'node:crypto'
+
+export interface RedisScript {
+  readonly text: string
+  readonly hash: string
+}
+
+// ARGV: payload, entries kept, time to live in ms, PUBLISH or SPUBLISH. TIME begins an epoch in microseconds, so that no
+// later one repeats it. The published bytes are those of log-entry.ts.
+export const APPEND: RedisScript = script(`
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local epoch, offset
+if last then
+  epoch, offset = string.match(last[1], '^(%d+)-(%d+)$')
+  epoch, offset = tonumber(epoch), tonumber(offset) + 1
+else
+  local time = redis.call('TIME')
+  epoch, offset = time[1] * 1000000 + time[2], 1
+end
+local id = string.format('%.0f-%.0f', epoch, offset)
+redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[2], id, 'p', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call(ARGV[4], KEYS[1], struct.pack('<dd', epoch, offset) .. ARGV[1])
+return {epoch, offset}
+`)
+
+// ARGV: offset, entries, bytes of their payloads. Answers epoch, offset, first offset, then offset and payload of each.
+export const READ: RedisScript = script(`
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not last then return {0, 0, 0} end
+local epoch, offset = string.match(last[1], '^(%d+)-(%d+)$')
+local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local answer = {tonumber(epoch), tonumber(offset), tonumber(string.match(first[1], '%-(%d+)$'))}
+if tonumber(ARGV[2]) == 0 then return answer end
+local from = string.format('%s-%.0f', epoch, ARGV[1] + 1)
+local bytes = 0
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[2])) do
+  local payload = entry[2][2]
+  bytes = bytes + #payload
+  if #answer > 3 and bytes > tonumber(ARGV[3]) then break end
+  answer[#answer + 1] = tonumber(string.match(entry[1], '%-(%d+)$'))
+  answer[#answer + 1] = payload
+end
+return answer
+`)
+
+function script(text: string): RedisScript {
+  return { text, hash: createHash('sha1').update(text).digest('hex') }
+}
