@@ -1,6 +1,7 @@
 // What a handler may do beside changing its state: the third parameter of every handler. One per active actor; what is
 // of the message at hand is only right until the handler's result is there.
 
+import type { Bridge } from '../bridge/bridge.ts'
 import type { Clock } from '../lib/clock.ts'
 import { parseDuration } from '../lib/units.ts'
 import type { ConnectionRef } from '../net/connection-ref.ts'
@@ -25,7 +26,14 @@ export interface ActorServices {
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
   /** Durable storage of the whole process. Every call fails with STORE_ABSENT where there is none: in main. */
   readonly store: Store
+  /**
+   * What hosts share; an actor calls it and does not subscribe, because it moves and its listeners would stay behind: that
+   * is for a service, which tells the actor. Every call fails with BRIDGE_ABSENT where there is none.
+   */
+  readonly bridge: BridgeCalls
 }
+
+export type BridgeCalls = Omit<Bridge, 'subscribe'>
 
 export interface ActorContext extends ActorServices {
   readonly kind: string
@@ -117,6 +125,10 @@ class BoundContext implements ActorContext {
 
   get store(): Store {
     return this.#services.store
+  }
+
+  get bridge(): BridgeCalls {
+    return this.#services.bridge
   }
 
   save(value: unknown): Promise<void> {

@@ -14,9 +14,9 @@ import {
   secret,
   size,
   string,
-  url,
 } from './kind.ts'
 import { type ConfigOf, defineOptions, option } from './option.ts'
+import { redisUrl } from './redis-url.ts'
 
 export const CORE_OPTIONS = defineOptions({
   shards: option(
@@ -238,12 +238,57 @@ export const CORE_OPTIONS = defineOptions({
   'bridge.kind': option(
     oneOf(['auto', 'local', 'redis']),
     'auto',
-    'Not in use yet. What connects hosts: `local` is this process alone, `redis` makes hosts one cluster, `auto` is `redis` when a URL is set.',
+    'What connects hosts: `local` is this process alone, `redis` makes hosts one cluster, `auto` is `redis` when a URL is set.',
+  ),
+  'bridge.timeout': option(
+    duration({ min: '10ms', max: '5m' }),
+    '5s',
+    'A call of the bridge that is not answered in this time fails with BRIDGE_TIMEOUT; it may be done all the same.',
+  ),
+  'bridge.calls': option(
+    integer({ min: 1, max: 1_000_000 }),
+    8_192,
+    'Calls of one thread that wait for the bridge; one more fails with BRIDGE_BUSY.',
+  ),
+  'bridge.queue': option(
+    integer({ min: 1, max: 1_000_000 }),
+    65_536,
+    'Calls of all threads that the bridge has not answered; one more fails with BRIDGE_BUSY.',
+  ),
+  'bridge.outboxBytes': option(
+    size({ min: '64KiB', max: '16GiB' }),
+    '64MiB',
+    'Bytes of calls that the Redis server has not answered; one more fails with BRIDGE_BUSY. Raise it for bursts, not for a server that is too slow.',
+  ),
+  'bridge.local.memory': option(
+    size({ min: '64KiB', max: '64GiB' }),
+    '256MiB',
+    'Keys and logs of the `local` bridge, which live in the memory of its thread; what would exceed it is refused.',
   ),
   'bridge.redis.url': option(
-    optional(url(['redis:', 'rediss:'])),
+    optional(redisUrl()),
     undefined,
-    'Not in use yet. The Redis server of the cluster, 6.2 or later. The environment variable REDIS_URL sets it too.',
+    'The Redis server of the cluster, 6.2 or later; with Cluster 7.0 or later. The environment variable REDIS_URL sets it too. While it is away, /health says `degraded` and the host serves what it can alone.',
+  ),
+  'bridge.redis.connectTimeout': option(
+    duration({ min: '10ms', max: '5m' }),
+    '5s',
+    'A connection to Redis that is not ready in this time is given up, and another one tried.',
+  ),
+  'bridge.redis.pingTimeout': option(
+    duration({ min: '100ms', max: '5m' }),
+    '3500ms',
+    'A connection that is probed every second and brings nothing for so long is given up: the server hangs.',
+  ),
+  'bridge.redis.backoff.min': option(
+    duration({ min: '1ms', max: '1h' }),
+    '100ms',
+    'Pause before Redis is connected to again; each further attempt doubles it, and up to half of it is left to chance.',
+  ),
+  'bridge.redis.backoff.max': option(
+    duration({ min: '1ms', max: '1h' }),
+    '5s',
+    'Longest pause between attempts to reach Redis; they never end.',
   ),
 
   'store.kind': option(

@@ -25,6 +25,7 @@ const RISING: readonly (readonly [string, string])[] = [
   ['net.sendBuffer.high', 'net.sendBuffer.max'],
   ['net.sendBuffer.max', 'net.memory'],
   ['ring.messageMax', 'ring.overflow'],
+  ['bridge.redis.backoff.min', 'bridge.redis.backoff.max'],
 ]
 
 export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, Resolved>): ConfigProblem[] {
@@ -50,9 +51,10 @@ export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, R
       `${shown('shard.hangLimit')} is neither 0 nor at least ${formatDuration(HANG_LIMIT_MIN_MS)}`,
     )
 
-  // Reserved words of the file format: better refused than silently without effect.
-  for (const key of ['bridge.kind', 'store.kind']) {
-    if (setting(key) === 'redis') refuse(key, 'redis is not in this version yet')
+  // A reserved word of the file format: better refused than silently without effect.
+  if (setting('store.kind') === 'redis') refuse('store.kind', 'redis is not in this version yet')
+  if (setting('bridge.kind') === 'redis' && setting('bridge.redis.url') === undefined) {
+    refuse('bridge.kind', 'redis needs bridge.redis.url, or REDIS_URL in the environment')
   }
 
   for (const [key, { value }] of resolved) {

@@ -4,7 +4,7 @@ import type { ThreadState } from './figure.ts'
 
 export type ShardState = Exclude<ThreadState, 'absent'>
 
-/** `degraded`: some shard is down. `unhealthy`: no shard is up. */
+/** `degraded`: some shard is down, or the bridge's server is away. `unhealthy`: no shard is up. */
 export type HealthStatus = 'healthy' | 'degraded' | 'unhealthy'
 
 export interface ListenerReport {
@@ -21,6 +21,22 @@ export interface HealthReport {
   readonly services: Readonly<Record<string, { readonly status: HealthStatus; readonly connections: number }>>
   readonly shards: readonly { readonly id: number; readonly state: ShardState; readonly connections: number }[]
   readonly listeners: readonly ListenerReport[]
+  /** Where there is one. */
+  readonly bridge?: BridgeReport
+}
+
+export interface BridgeReport {
+  readonly kind: 'local' | 'redis'
+  readonly status: 'connected' | 'disconnected'
+  /** Why it is not connected. */
+  readonly error?: string
+}
+
+/** As the bridge's thread knows it. */
+export interface BridgeState {
+  readonly isUp: boolean
+  /** Why it is not up; empty while it is. */
+  readonly problem: string
 }
 
 /** Counters are totals since the thread's first start: two reports and `time_ms` give any rate. */

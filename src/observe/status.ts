@@ -11,6 +11,8 @@ import {
   serviceColumn,
 } from './figure.ts'
 import {
+  type BridgeReport,
+  type BridgeState,
   type HealthReport,
   type HealthStatus,
   type ListenerReport,
@@ -35,6 +37,8 @@ export interface StatusOptions {
   readonly readiness: () => Readiness
   /** The listeners that are open. */
   readonly listeners: () => readonly ListenerReport[]
+  /** Undefined, or answers it: there is no bridge. */
+  readonly bridge?: () => (BridgeState & Pick<BridgeReport, 'kind'>) | undefined
   /** Default: nothing ever moves. */
   readonly migration?: () => MigrationReport
 }
@@ -72,9 +76,11 @@ export class Status {
     const shards = healthOf(this.#shards())
     const up = shards.filter(({ state }) => isUp(state)).length
     const status: HealthStatus = up === 0 ? 'unhealthy' : up < shards.length ? 'degraded' : 'healthy'
+    const bridge = this.#bridge()
     const totals = this.#takeSample().totals
     return {
-      status,
+      // Who cannot reach the other hosts still serves: services are as well as the shards they run in.
+      status: bridge?.status === 'disconnected' && status === 'healthy' ? 'degraded' : status,
       uptime_seconds: this.#uptimeSeconds(),
       version,
       services: Object.fromEntries(
@@ -82,6 +88,7 @@ export class Status {
       ),
       shards,
       listeners: listeners(),
+      ...(bridge === undefined ? {} : { bridge }),
     }
   }
 
@@ -101,6 +108,17 @@ export class Status {
       listeners: listeners(),
       migration: migration?.() ?? NO_MIGRATION,
     }
+  }
+
+  #bridge(): BridgeReport | undefined {
+    const { bridge, table } = this.#options
+    const known = bridge?.()
+    if (known === undefined) return undefined
+    const { kind, isUp, problem } = known
+    const state = table.state(THREAD.bridge)
+    // A thread that hangs, or is no more, does not say so.
+    const error = state !== 'ready' ? `its thread is ${state}` : isUp ? undefined : problem
+    return error === undefined ? { kind, status: 'connected' } : { kind, status: 'disconnected', error }
   }
 
   #shards(): ShardReport[] {

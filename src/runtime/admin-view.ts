@@ -1,8 +1,12 @@
 // What the admin endpoint shows and controls: the runtime, as operators see it.
+import type { Bridge } from '../bridge/bridge.ts'
 import { mergeActorReports } from '../observe/actor-report.ts'
+import type { AdminRoute } from '../observe/admin-route.ts'
 import type { AdminView } from '../observe/admin-server.ts'
 import type { Readiness } from '../observe/report.ts'
+import type { ServiceDefinition } from '../services/service.ts'
 import type { Remote } from './control.ts'
+import type { FreshConfig } from './fresh-config.ts'
 import type { Runtime } from './runtime.ts'
 import type { ShardControl } from './thread-data.ts'
 import { tryCall } from './thread-spawner.ts'
@@ -36,4 +40,15 @@ export function adminViewOf(runtime: Runtime, { readiness, shards, shardOf }: Ad
     },
     profile: async (shard, seconds) => shardOf(shard)?.profile(seconds),
   }
+}
+
+/** What the services that are enabled add to it. */
+export function adminRoutesOf(
+  services: readonly ServiceDefinition[],
+  { config, listeners }: FreshConfig,
+  bridge: Bridge,
+): readonly AdminRoute[] {
+  const own = (config as unknown as { services: Record<string, unknown> }).services
+  const enabled = services.filter((_, index) => listeners.some(({ serviceIndex }) => serviceIndex === index))
+  return enabled.flatMap((service) => service.adminRoutes?.({ config: own[service.name], bridge }) ?? [])
 }

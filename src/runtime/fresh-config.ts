@@ -2,6 +2,7 @@
 // main's copies of modules never change. Refused when something differs that only a restart can change.
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import * as BRIDGE_LAYOUT from '../bridge/bridge-record.ts'
 import { ERRORS, type ErrorCode, PolyloopError } from '../lib/errors.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { RECORD_LAYOUT } from '../net/record.ts'
@@ -12,7 +13,7 @@ import { within } from './control.ts'
 import { loadEffectiveConfig } from './effective-config.ts'
 import { entryPoint } from './entry-point.ts'
 import { listenersOf } from './listener-list.ts'
-import { storeUserOf } from './store-line.ts'
+import { threadNeedOf } from './thread-need.ts'
 import type { ThreadPlan } from './thread-spawner.ts'
 
 /** As long as a thread has to load the same modules. */
@@ -42,8 +43,14 @@ export type FreshAnswer =
       readonly message: string
     }
 
-// The store's thread stays: new shards must call what it knows.
-export const LAYOUT = [FIGURE_LAYOUT, RING_LAYOUT_VERSION, RECORD_LAYOUT, ...OPERATIONS].join(' ')
+// The threads of store and bridge stay: new shards must call what they know.
+export const LAYOUT = [
+  FIGURE_LAYOUT,
+  RING_LAYOUT_VERSION,
+  RECORD_LAYOUT,
+  ...OPERATIONS,
+  JSON.stringify(BRIDGE_LAYOUT),
+].join(' ')
 
 /** Options that main or the shared memory are made with. */
 const FIXED: readonly string[] = [
@@ -68,7 +75,7 @@ export async function loadFresh(source: ConfigSource, read: (path: string) => st
   return {
     config,
     listeners,
-    storeUser: storeUserOf(services, listeners, actors),
+    ...threadNeedOf({ services, listeners, actors, modules: config.modules }),
     services: services.map(({ name }) => name),
     layout: LAYOUT,
   }

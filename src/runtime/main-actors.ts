@@ -6,17 +6,21 @@ import type { SlotMove } from '../actor/router.ts'
 import { checkedKindOfTopic, type TopicDefinition } from '../actor/topic-definition.ts'
 import { TopicAddresses } from '../actor/topic-inquiry.ts'
 import { TopicPublisher } from '../actor/topic-publisher.ts'
+import type { Bridge } from '../bridge/bridge.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import type { Clock } from '../lib/clock.ts'
 import { THREAD } from '../lib/thread.ts'
-import type { Logger } from '../observe/logger.ts'
+import { errorFields, type Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
 import { Mesh } from '../ring/mesh.ts'
-import { ABSENT_STORE } from '../store/absent-store.ts'
 import { createNodeWheel } from '../timer/node-wheel.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
+import { CallClients } from './call-clients.ts'
 import type { LinkBook } from './link-book.ts'
+
+/** What listeners of channels throw. */
+const ERRORS_LOGGED_PER_SECOND = 10
 
 export interface MainActorsOptions {
   readonly clock: Clock
@@ -35,6 +39,7 @@ export class MainActors {
   readonly #mesh: Mesh
   readonly #wheel: TimerWheel
   readonly #actors: ActorThread
+  readonly #calls: CallClients
   readonly #publisher: TopicPublisher
 
   constructor(options: MainActorsOptions) {
@@ -46,7 +51,8 @@ export class MainActors {
       doorbells,
       requestLink: (peer) => links.want(THREAD.main, peer),
       sink: (source, kind, bytes, offset, length) => {
-        this.#actors.receive(kind, source, Buffer.from(bytes.buffer, bytes.byteOffset + offset, length))
+        const record = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length)
+        if (!this.#calls.receive(kind, record)) this.#actors.receive(kind, source, record)
       },
       overflowBytesMax: config.ring.overflow,
       messageBytesMax: config.ring.messageMax,
@@ -57,6 +63,18 @@ export class MainActors {
       link: (end) => this.#mesh.attach(end),
       unlink: (peer) => this.#mesh.detach(peer),
       forget: (peer) => this.#mesh.forget(peer),
+    })
+    const errors = log.limited('runtime.listener_failed', ERRORS_LOGGED_PER_SECOND)
+    this.#calls = new CallClients({
+      usesStore: false,
+      // Whether there is a thread may change with a reload.
+      usesBridge: true,
+      config,
+      generation: 1,
+      clock,
+      wheel: this.#wheel,
+      toThread: (...record) => this.#actors.toThread(...record),
+      onError: (error) => errors.error(errorFields(error)),
     })
     const nothing = (): boolean => false
     this.#actors = new ActorThread({
@@ -78,7 +96,8 @@ export class MainActors {
         close: nothing,
         publish: (topic, message) => this.publish(topic, message),
         offload: (module, task, argument) => options.offload(String(module), task, argument),
-        store: ABSENT_STORE,
+        store: this.#calls.store,
+        bridge: this.#calls.bridge,
       },
       deliver: () => {},
       stays: nothing,
@@ -103,12 +122,18 @@ export class MainActors {
     return this.#publisher.publish(topic, message)
   }
 
+  /** Only when its thread has been started: nobody would answer. */
+  get bridge(): Bridge {
+    return this.#calls.bridge
+  }
+
   shift(move: SlotMove): void {
     this.#actors.router.shift(move)
   }
 
   threadDown(thread: number): void {
     this.#actors.threadDown(thread)
+    this.#calls.threadDown(thread)
   }
 
   /** Now and then: finds what a lost wake-up left lying. */

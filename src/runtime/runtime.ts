@@ -4,7 +4,9 @@ import { availableParallelism } from 'node:os'
 import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
-import { shardCountOf } from '../config/automatic.ts'
+import { ABSENT_BRIDGE } from '../bridge/absent-bridge.ts'
+import type { Bridge } from '../bridge/bridge.ts'
+import { bridgeKindOf, shardCountOf } from '../config/automatic.ts'
 import { systemClock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { isAcceptor, seatOfThread, shardOfSeat, THREAD, threadLabel, threadOfSeat } from '../lib/thread.ts'
@@ -24,8 +26,10 @@ import { SlotTable } from '../placement/slots.ts'
 import { Doorbells } from '../ring/doorbell.ts'
 import type { ServiceDefinition } from '../services/service.ts'
 import { AcceptorLine } from './acceptor-line.ts'
-import { adminViewOf } from './admin-view.ts'
+import { adminRoutesOf, adminViewOf } from './admin-view.ts'
 import { Balancer } from './balancer.ts'
+import { isCalled } from './call-clients.ts'
+import { CallLines } from './call-lines.ts'
 import { type ConfigSource, type FreshConfig, LAYOUT, readFresh } from './fresh-config.ts'
 import { chooseHandoff } from './handoff-choice.ts'
 import { HeapGuard } from './heap-guard.ts'
@@ -38,8 +42,8 @@ import { SeatBook } from './seat-book.ts'
 import { SerialCounters } from './serial-counter.ts'
 import { ShardLine } from './shard-line.ts'
 import { SlotMover } from './slot-mover.ts'
-import { StoreLine, storeUserOf } from './store-line.ts'
 import { type Down, Supervisor } from './supervisor.ts'
+import { threadNeedOf } from './thread-need.ts'
 import { ThreadSpawner } from './thread-spawner.ts'
 
 const SAMPLE_MS = 1_000
@@ -82,7 +86,7 @@ export class Runtime {
   readonly #heapGuard: HeapGuard
   readonly #shards: ShardLine
   readonly #acceptor: AcceptorLine
-  readonly #store: StoreLine
+  readonly #calls: CallLines
   #readiness: Readiness = 'starting'
   #admin: AdminServer | undefined
   #timer: NodeJS.Timeout | undefined
@@ -97,8 +101,8 @@ export class Runtime {
     const shardCount = shardCountOf(config.shards, availableParallelism())
     const names = services.map(({ name }) => name)
     const listeners = listenersOf(services, (config as unknown as { services: unknown }).services, options.only)
-    const storeUser = storeUserOf(services, listeners, options.actors ?? [])
-    this.#fresh = { config, listeners, storeUser, services: names, layout: LAYOUT }
+    const need = threadNeedOf({ services, listeners, actors: options.actors ?? [], modules: config.modules })
+    this.#fresh = { config, listeners, ...need, services: names, layout: LAYOUT }
     this.#slots.spread(shardCount)
     this.#book = new SeatBook(shardCount)
     this.#links = new LinkBook({ data: config.ring.capacity, control: config.ring.controlCapacity })
@@ -123,11 +127,12 @@ export class Runtime {
           readiness: () => this.#readiness,
         },
         onNotice: (thread, notice) => {
-          if (notice.kind === 'expecting') this.#mover.expecting(notice.move)
+          if (notice.kind === 'bridge') this.#calls.bridgeState = notice
+          else if (notice.kind === 'expecting') this.#mover.expecting(notice.move)
           else this.#mover.ended(notice.move, thread)
         },
         start: async (thread, port) => {
-          if (thread === THREAD.store) await this.#store.begin(port)
+          if (isCalled(thread)) await this.#calls.begin(thread, port)
           else if (!isAcceptor(thread)) await this.#shards.begin(seatOfThread(thread), port)
           else {
             await this.#acceptor.start(thread, port)
@@ -147,7 +152,7 @@ export class Runtime {
     }
     this.#shards = new ShardLine({ ...line, acceptor: () => this.#acceptor, exposition: () => this.#exposition })
     this.#acceptor = new AcceptorLine({ ...line, shards: this.#shards.controls })
-    this.#store = new StoreLine(line)
+    this.#calls = new CallLines(line)
     this.#actors = new MainActors({
       clock: systemClock,
       config,
@@ -194,6 +199,7 @@ export class Runtime {
       enabled: new Set(listeners.map(({ serviceIndex }) => serviceIndex)),
       readiness: () => this.#readiness,
       listeners: () => this.#acceptor.addresses,
+      bridge: () => this.#calls.bridgeState && { ...this.#calls.bridgeState, kind: bridgeKindOf(config.bridge) },
       migration: () => this.#rollout.report,
     })
     this.#exposition = new Exposition({ table, services: names, version, sources: () => this.#sources() })
@@ -231,8 +237,8 @@ export class Runtime {
       this.#timer = setInterval(() => this.#onSecond(sampler), SAMPLE_MS)
       this.#admin = await this.#openAdmin()
       this.#refuseIfClosed()
-      // First: services may call the store while they start.
-      if (this.#fresh.storeUser !== 'nobody') await this.#store.start()
+      // First: services may call them while they start.
+      await this.#calls.start(this.#fresh)
       this.#refuseIfClosed()
       const shards = this.#book.seats.map(threadOfSeat)
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
@@ -305,14 +311,22 @@ export class Runtime {
     return this.#rollout.migrate(from, to, connections)
   }
 
+  /**
+   * Channels, keys and logs that all hosts of the cluster share. Every call fails with BRIDGE_ABSENT where no service uses
+   * it and there are no modules. A listener that throws is logged.
+   */
+  get bridge(): Bridge {
+    return this.#calls.bridgeState === undefined ? ABSENT_BRIDGE : this.#actors.bridge
+  }
+
   /** Runs an exported function of a module in the offload pool. */
   offload(module: URL | string, task: string, argument: unknown): Promise<unknown> {
     return this.#offload.run(String(module), task, argument)
   }
 
   /**
-   * Stops accepting, closes every connection in its protocol's way and waits up to `shutdown.grace`; then the store
-   * finishes, and everything ends. True when nothing had to be dropped.
+   * Stops accepting, closes every connection in its protocol's way and waits up to `shutdown.grace`; then store and
+   * bridge finish, and everything ends. True when nothing had to be dropped.
    */
   drain(): Promise<boolean> {
     this.#drained ??= this.#drain()
@@ -357,10 +371,10 @@ export class Runtime {
     const leftMs = (): number => Math.max(0, untilMs - systemClock.nowMs())
     // Not before: connections of other shards waited for the answers of these actors.
     await Promise.all(seats.map((seat) => this.#shards.stop(seat, leftMs())))
-    // Last of all: actors saved what they had.
-    const isStored = await this.#store.close(leftMs())
+    // Last of all: actors saved what they had, and said good-bye to other hosts.
+    const isDone = await this.#calls.close(leftMs())
     // A shard that did not answer has dropped whatever it had.
-    const clean = isStored && dropped === 0 && left.every((count) => count !== undefined)
+    const clean = isDone && dropped === 0 && left.every((count) => count !== undefined)
     this.log.info('runtime.drained', { clean, connections_dropped: dropped })
     this.#clean = clean
     await this.close()
@@ -375,14 +389,16 @@ export class Runtime {
       this.#acceptor.down(thread)
       return
     }
-    this.#spawner.notifyShards({ kind: 'down', thread, planned: isPlanned })
-    if (thread === THREAD.store) {
-      this.#store.down()
+    const notice = { kind: 'down', thread, planned: isPlanned } as const
+    this.#spawner.notifyShards(notice)
+    this.#actors.threadDown(thread)
+    if (isCalled(thread)) {
+      this.#calls.down(thread)
       return
     }
+    this.#spawner.notify(THREAD.bridge, notice)
     const seat = seatOfThread(thread)
     this.#shards.down(seat)
-    this.#actors.threadDown(thread)
     this.#mover.threadDown(thread)
     this.#acceptor.shardDown(seat)
   }
@@ -401,8 +417,8 @@ export class Runtime {
     const { source } = this.#options
     if (source === undefined) throw new PolyloopError('RELOAD_REFUSED', { reason: 'there is nothing to read again' })
     const fresh = await readFresh(source, this.#fresh)
-    // Before the first actor there was no need for it.
-    if (fresh.storeUser !== 'nobody') await this.#store.start()
+    // Before the first actor, or module, there was no need for them.
+    await this.#calls.start(fresh)
     this.#fresh = fresh
     this.#spawner.plan = { ...fresh, listeners: this.#withPorts(fresh.listeners) }
     const { shards } = fresh.config
@@ -415,8 +431,7 @@ export class Runtime {
     yield { thread: THREAD.main, collect: () => this.#metrics.collect() }
     const { control: acceptor, thread } = this.#acceptor
     if (acceptor !== undefined) yield { thread, collect: () => acceptor.collect() }
-    const { control: store } = this.#store
-    if (store !== undefined) yield { thread: THREAD.store, collect: () => store.collect() }
+    yield* this.#calls.sources
     for (const [seat, control] of this.#shards.controls)
       yield { thread: threadOfSeat(seat), collect: () => control.collect() }
   }
@@ -429,6 +444,11 @@ export class Runtime {
       ...(token === undefined ? {} : { token }),
       allowedHosts: hosts,
       log: this.log,
+      routes: adminRoutesOf(
+        this.#options.services,
+        this.#fresh,
+        this.#fresh.usesBridge ? this.#actors.bridge : ABSENT_BRIDGE,
+      ),
       view: adminViewOf(this, {
         readiness: () => this.#readiness,
         shards: () => this.#shards.controls.values(),

@@ -2,6 +2,7 @@
 import { refTo } from '../actor/actor-ref.ts'
 import type { ActorServices } from '../actor/context.ts'
 import type { ActorSystem } from '../actor/system.ts'
+import type { Bridge } from '../bridge/bridge.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Connection } from '../net/connection.ts'
 import type { EventLoop } from '../net/event-loop.ts'
@@ -27,6 +28,7 @@ export interface ShardContextOptions {
   readonly sessions: SessionBook
   readonly services: ActorServices
   readonly store: Store
+  readonly bridge: Bridge
   readonly status: StatusSource
   readonly buckets: TokenBuckets
   /** What an asynchronous callback without a connection rejects with is logged. */
@@ -34,15 +36,15 @@ export interface ShardContextOptions {
 }
 
 export function serviceContextOf(options: ShardContextOptions, name: string, config: unknown): ServiceContext<unknown> {
-  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, store, status, buckets, watch } =
-    options
+  const { shard, log, metrics, clock, loop, post, system, topics, sessions, services, status, buckets, watch } = options
   return {
     config,
     shard,
     log: log.child({ service: name }),
     metrics,
     clock,
-    store,
+    store: options.store,
+    bridge: options.bridge,
     status,
     takeToken: (key, rate, burst) => buckets.take(`${name} ${key}`, rate, burst),
     after: (delayMs, callback) => loop.after(delayMs, () => watch(callback())),

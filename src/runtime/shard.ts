@@ -20,12 +20,11 @@ import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
 import { type Definitions, loadDefinitions } from '../services/registry.ts'
 import type { ServiceHandlers, StatusSource } from '../services/service.ts'
-import { ABSENT_STORE } from '../store/absent-store.ts'
-import { StoreClient } from '../store/store-client.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
 import { tracksEnds } from './admission.ts'
+import { CallClients, isCalled } from './call-clients.ts'
 import { ConnectionMover, type MoveProgress } from './connection-mover.ts'
 import { ConnectionPost } from './connection-post.ts'
 import { controlOf, type Remote, within } from './control.ts'
@@ -74,8 +73,7 @@ export class Shard implements ShardControl {
   readonly #handlers: ServiceHandlers[] = []
   readonly #datagrams: DatagramReply
   readonly #ends: EndReport | undefined
-  /** Undefined: there is no store. */
-  readonly #store: StoreClient | undefined
+  readonly #calls: CallClients
   #started: Started | undefined
   /** How many acceptors there have been on each line: only the last one's handovers are acknowledged. */
   readonly #acceptors: [number, number] = [0, 0]
@@ -99,10 +97,19 @@ export class Shard implements ShardControl {
     const onError = (error: unknown): void => log.error('services.timer_failed', errorFields(error))
     const wheel = new TimerWheel({ clock, host, onError })
     this.#wheel = wheel
-    if (data.storeUser !== 'nobody') this.#store = this.#createStoreClient()
     const turn = metrics.histogram(FAMILIES.turn).cell({})
     const turns = new TurnGauge()
     const handlerErrors = log.limited('services.handler_failed', ERRORS_LOGGED_PER_SECOND)
+    this.#calls = new CallClients({
+      usesStore: data.storeUser !== 'nobody',
+      usesBridge: data.usesBridge,
+      config: data.config,
+      generation: data.generation,
+      clock,
+      wheel,
+      toThread: (...record) => this.#started?.actors.toThread(...record) ?? false,
+      onError: (error) => handlerErrors.error(errorFields(error)),
+    })
     const rows = Array.from({ length: SEATS_MAX }, (_, seat) => table.row(threadOfSeat(seat)))
     const reportsEnds = tracksEnds(data.config.net.maxConnectionsPerAddress, data.listeners)
     this.#ends = reportsEnds ? new EndReport(this.#base.mesh) : undefined
@@ -138,8 +145,8 @@ export class Shard implements ShardControl {
     const own = definitions.services.flatMap((service) => service.actors?.(all.services[service.name]) ?? [])
     const started = this.#build({ ...definitions, actors: [...definitions.actors, ...own] })
     this.#started = started
-    // Services may call the store while they start.
-    this.#base.openTo(THREAD.store)
+    // Services may call them while they start.
+    this.#base.openTo(THREAD.store, THREAD.bridge)
     const context = {
       shard: { id: this.#shard, count: this.#data.shardCount },
       log: this.#base.log,
@@ -151,7 +158,8 @@ export class Shard implements ShardControl {
       topics: started.topics,
       sessions: started.sessions,
       services: started.services,
-      store: started.services.store,
+      store: this.#calls.store,
+      bridge: this.#calls.bridge,
       status: this.#status(),
       buckets: new TokenBuckets(this.#data.buckets, this.#base.clock),
       watch: (result: unknown) => this.#watch(result),
@@ -180,22 +188,6 @@ export class Shard implements ShardControl {
     }
   }
 
-  #createStoreClient(): StoreClient {
-    const { clock, data } = this.#base
-    const { store, ring } = data.config
-    return new StoreClient({
-      // By way of the actors, so that what moves to another shard is held until its calls have arrived.
-      send: (kind, head, headBytes, body, bodyStart, bodyBytes) =>
-        this.#started?.actors.toThread(THREAD.store, kind, head, headBytes, body, bodyStart, bodyBytes) ?? false,
-      clock,
-      wheel: this.#wheel,
-      timeoutMs: store.timeout,
-      callsMax: store.calls,
-      callBytesMax: ring.messageMax,
-      generation: data.generation,
-    })
-  }
-
   #build({ actors: definitions, topics: topicDefinitions }: Definitions): Started {
     const { data, mesh, clock, log, metrics } = this.#base
     const toThread: ToThread = (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
@@ -207,7 +199,8 @@ export class Shard implements ShardControl {
       close: (ref, code = 1000, reason = '') => post.close(ref, code, reason),
       publish: (topic, message) => topics.publish(topic, message),
       offload: (module, task, argument) => this.#main.offload(String(module), task, argument),
-      store: this.#store?.store ?? ABSENT_STORE,
+      store: this.#calls.store,
+      bridge: this.#calls.bridge,
     }
     const actors = new ActorThread({
       self: data.thread,
@@ -369,9 +362,9 @@ export class Shard implements ShardControl {
     }
     const nowMs = this.#base.clock.nowMs()
     this.#emptySinceMs ??= nowMs
-    const { actor, store } = this.#data.config
-    if (nowMs - this.#emptySinceMs > Math.max(actor.askTimeout, store.timeout)) return 0
-    return (this.#started?.actors.system.asks ?? 0) + (this.#store?.waiting ?? 0)
+    const { askTimeout } = this.#data.config.actor
+    if (nowMs - this.#emptySinceMs > Math.max(askTimeout, this.#calls.waitMsMax)) return 0
+    return (this.#started?.actors.system.asks ?? 0) + this.#calls.waiting
   }
 
   #onNotice(notice: Parameters<ThreadBase['onNotice']>[0]): void {
@@ -383,9 +376,9 @@ export class Shard implements ShardControl {
     if (kind === 'peer') moves.addPort(notice.thread, notice.port)
     else if (kind === 'expect') moves.expect(notice.move)
     else if (kind === 'shift') moves.shift(notice)
-    else if (kind === 'down' && notice.thread === THREAD.store) {
+    else if (kind === 'down' && isCalled(notice.thread)) {
       actors.threadDown(notice.thread)
-      this.#store?.storeDown()
+      this.#calls.threadDown(notice.thread)
     } else if (kind === 'down') moves.threadDown(notice)
   }
 
@@ -438,7 +431,7 @@ export class Shard implements ShardControl {
     const { actors, topics, post, mover } = started
     try {
       if (kind === RECORD.datagram) this.#onDatagram(source, record)
-      else if (actors.receive(kind, source, record) || this.#store?.receive(kind, record) === true) {
+      else if (actors.receive(kind, source, record) || this.#calls.receive(kind, record)) {
         // Done.
       } else if (kind === RECORD.sendHere || kind === RECORD.closeHere) post.here(kind, record)
       else if (kind === RECORD.holding) mover.holding(record.readUInt32LE(0))

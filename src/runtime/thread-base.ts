@@ -34,7 +34,7 @@ export class ThreadBase {
   #linesDropped = 0
   #beats = 0
   #early: NoticeToThread[] | undefined = []
-  #openTo = -1
+  #openTo: readonly number[] = []
 
   constructor(data: ThreadData, port: MessagePort, sink: MeshSink) {
     this.data = data
@@ -66,7 +66,7 @@ export class ThreadBase {
       onFault: (fault) => faults.warn(fault),
     })
     port.on('message', (notice: NoticeToThread) => {
-      if (this.#early === undefined || threadOf(notice) === this.#openTo) this.#take(notice)
+      if (this.#early === undefined || this.#isOpenTo(notice)) this.#take(notice)
       else this.#early.push(notice)
     })
     // Not unref'd, and never stopped: a thread lives until main ends it.
@@ -84,12 +84,17 @@ export class ThreadBase {
     for (const notice of early) this.#take(notice)
   }
 
-  /** The same for what one thread sends. */
-  openTo(thread: number): void {
-    this.#openTo = thread
+  /** The same for what these threads send. */
+  openTo(...threads: readonly number[]): void {
+    this.#openTo = threads
     const early = this.#early ?? []
-    this.#early = early.filter((notice) => threadOf(notice) !== thread)
-    for (const notice of early) if (threadOf(notice) === thread) this.#take(notice)
+    this.#early = early.filter((notice) => !this.#isOpenTo(notice))
+    for (const notice of early) if (this.#isOpenTo(notice)) this.#take(notice)
+  }
+
+  #isOpenTo(notice: NoticeToThread): boolean {
+    const thread = threadOf(notice)
+    return thread !== undefined && this.#openTo.includes(thread)
   }
 
   #take(notice: NoticeToThread): void {

@@ -26,6 +26,8 @@ export interface ThreadData {
   readonly listeners: readonly ListenerSpec[]
   readonly shardCount: number
   readonly storeUser: StoreUser
+  /** Whether there is a bridge. */
+  readonly usesBridge: boolean
   readonly figures: SharedArrayBuffer
   readonly slots: SharedArrayBuffer
   readonly doorbells: SharedArrayBuffer
@@ -102,6 +104,8 @@ export type NoticeToMain =
   | { readonly kind: 'expecting'; readonly move: number }
   /** From both ends of a move: it has no part in it any more. */
   | { readonly kind: 'move-ended'; readonly move: number }
+  /** From the bridge's thread: its server was reached, or is away; then `problem` says why. */
+  | { readonly kind: 'bridge'; readonly isUp: boolean; readonly problem: string }
 
 /** main → shard, calls. */
 export interface ShardControl {
@@ -141,11 +145,11 @@ export interface AcceptorControl {
   collect(): Promise<readonly MetricJson[]>
 }
 
-/** main → store, calls. */
-export interface StoreControl {
+/** main → store or bridge, calls. */
+export interface CallControl {
   /** Calls are done from here on. When services use the store it is opened first. */
   start(): void
-  /** Does all calls that have come, and closes the store. */
+  /** Does all calls that have come, and closes what it has open. */
   close(): Promise<void>
   collect(): Promise<readonly MetricJson[]>
 }

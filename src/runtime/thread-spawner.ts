@@ -10,7 +10,8 @@ import { serveControl, within } from './control.ts'
 import { entryPoint } from './entry-point.ts'
 import type { LinkBook } from './link-book.ts'
 import type { ThreadLife } from './supervisor.ts'
-import type { MainControl, NoticeToMain, NoticeToThread, StoreUser, ThreadData } from './thread-data.ts'
+import type { MainControl, NoticeToMain, NoticeToThread, ThreadData } from './thread-data.ts'
+import type { ThreadNeed } from './thread-need.ts'
 
 /** Loading modules and starting services may take its time; more than this is a failure. */
 const START_MS_MAX = 30_000
@@ -18,15 +19,14 @@ const START_MS_MAX = 30_000
  * Young generations, smaller than V8's own: it grows them in a burst of connections and keeps them. 10,000 idle
  * WebSockets cost 3.3 KiB each this way and 6.2 KiB by default, at the same CPU (bench/idle-memory.bench.ts).
  */
-const YOUNG_MB = { acceptor: 4, shard: 16, store: 16 } as const
+const YOUNG_MB = { acceptor: 4, shard: 16, bridge: 16, store: 16 } as const
 /** Heap beyond `shard.heapLimit` at which V8 itself ends the thread: the guard acts long before. */
 const HEAP_MARGIN = 1.1
 
 /** What threads run with. A reload replaces it: threads that start later run with the new one. */
-export interface ThreadPlan {
+export interface ThreadPlan extends ThreadNeed {
   readonly config: CoreConfig
   readonly listeners: readonly ListenerSpec[]
-  readonly storeUser: StoreUser
 }
 
 /** Memory that all threads share. */
@@ -80,7 +80,7 @@ export class ThreadSpawner {
     const name = entryOf(thread)
     const control = new MessageChannel()
     const calls = new MessageChannel()
-    const { config, listeners, storeUser } = this.plan
+    const { config, listeners, storeUser, usesBridge } = this.plan
     const workerData: ThreadData = {
       thread,
       generation,
@@ -89,6 +89,7 @@ export class ThreadSpawner {
       listeners,
       shardCount: this.shardCount,
       storeUser,
+      usesBridge,
       ...memory,
       rawHandoff: this.rawHandoff,
       inherits: name === 'acceptor' && this.inherits,
@@ -146,6 +147,7 @@ export class ThreadSpawner {
 
 function entryOf(thread: number): keyof typeof YOUNG_MB {
   if (thread === THREAD.store) return 'store'
+  if (thread === THREAD.bridge) return 'bridge'
   return isAcceptor(thread) ? 'acceptor' : 'shard'
 }
 

@@ -8,6 +8,7 @@ import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
 import type { TopicEncoder } from '../actor/topic-message.ts'
 import type { Presence, SubscribeOutcome } from '../actor/topic-relay.ts'
+import type { Bridge } from '../bridge/bridge.ts'
 import type { ConfigOf, OptionRows } from '../config/option.ts'
 import type { ServiceRows, Transport } from '../config/service-options.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -16,6 +17,7 @@ import type { ConnectionRef } from '../net/connection-ref.ts'
 import type { HttpHandler, TcpHandler, UdpHandler, WebSocketHandler } from '../net/handler.ts'
 import type { RemoteAddress } from '../net/identity.ts'
 import type { SessionOf } from '../net/session-key.ts'
+import type { AdminRoute } from '../observe/admin-route.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
 import type { HealthReport, Readiness } from '../observe/report.ts'
@@ -63,6 +65,11 @@ export interface ServiceContext<Config> {
   offload(module: string | URL, task: string, argument: unknown): Promise<unknown>
   /** Durable storage of the whole process. Only for a service that says `usesStore`. */
   readonly store: Store
+  /**
+   * Channels, keys and logs that all hosts of the cluster share. Only for a service that says `usesBridge`, and those of
+   * modules. What is subscribed in a shard ends with it.
+   */
+  readonly bridge: Bridge
   readonly status: StatusSource
   /**
    * One token of the bucket `key` of this service, which all shards share: `rate` a second, at most `burst` at once. 0: it
@@ -106,6 +113,13 @@ export interface ServiceHandlers {
   stop?(): void | Promise<void>
 }
 
+/** What a service's part of the admin endpoint works with, in main. */
+export interface AdminContext<Config = unknown> {
+  /** The service's own part of the configuration at the start. */
+  readonly config: Config
+  readonly bridge: Bridge
+}
+
 export interface ServiceDefinition<Name extends string = string, Config = unknown> {
   readonly kind: 'service'
   readonly name: Name
@@ -120,6 +134,10 @@ export interface ServiceDefinition<Name extends string = string, Config = unknow
   readonly topics?: readonly TopicDefinition[]
   /** The store's thread runs while this service is enabled. */
   readonly usesStore?: boolean
+  /** The bridge's thread runs while this service is enabled. */
+  readonly usesBridge?: boolean
+  /** What it adds to the admin endpoint; called once in main, while the service is enabled at the start. */
+  adminRoutes?(context: AdminContext<Config>): readonly AdminRoute[]
   /** Called once in every shard. */
   start(context: ServiceContext<Config>): ServiceHandlers | Promise<ServiceHandlers>
 }
@@ -148,6 +166,8 @@ export function defineService<
   actors?(config: ServiceConfig<Name, Rows, L>): readonly ActorDefinition[]
   readonly topics?: readonly TopicDefinition[]
   readonly usesStore?: boolean
+  readonly usesBridge?: boolean
+  adminRoutes?(context: AdminContext<ServiceConfig<Name, Rows, L>>): readonly AdminRoute[]
   start(context: ServiceContext<ServiceConfig<Name, Rows, L>>): ServiceHandlers | Promise<ServiceHandlers>
 }): ServiceDefinition<Name, ServiceConfig<Name, Rows, L>> {
   if (!NAME.test(definition.name)) throw new TypeError(`service name ${definition.name} is not kebab-case`)

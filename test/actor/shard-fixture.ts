@@ -10,6 +10,7 @@ import { ACTOR_RECORD } from '../../src/actor/record.ts'
 import { type MoveMessage, Router, type SlotMove } from '../../src/actor/router.ts'
 import { ActorSystem, type SystemLimits } from '../../src/actor/system.ts'
 import type { ActorMoveMessage } from '../../src/actor/transfer.ts'
+import { ABSENT_BRIDGE } from '../../src/bridge/absent-bridge.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { SLOTS } from '../../src/placement/slots.ts'
 import { ABSENT_STORE } from '../../src/store/absent-store.ts'
@@ -106,6 +107,7 @@ export class FixtureShard {
         publish: () => false,
         offload: () => Promise.reject(new Error('no pool here')),
         store: ABSENT_STORE,
+        bridge: ABSENT_BRIDGE,
       },
       toAsker: (to, ...message) => shards.carry(thread, to, 'control', ...message),
       deadLetter: (reason) => {

@@ -73,7 +73,7 @@ test('config: a program gives nested values, which count more than the file and 
     'argument: net: must be a section, an object of keys',
     'argument: ring: must be a section, an object of keys',
     'argument: shardz: no such option (did you mean shards?)',
-    'argument: bridge.redis.url: must be a URL that starts with redis:// or rediss:// (value not shown)',
+    'argument: bridge.redis.url: must be redis://host:port, redis+sentinel://host:port,…/master or redis+cluster://host:port,… (rediss: with TLS) (value not shown)',
   ])
 })
 
@@ -213,7 +213,7 @@ test('config: REDIS_URL sets bridge.redis.url, and our own name counts more', ()
   const both = { REDIS_URL: url, POLYLOOP_BRIDGE_REDIS_URL: 'redis://own' }
   assert.equal(loadConfig({ options, environment: both }).config.bridge.redis.url, 'redis://own')
   assert.deepEqual(problemsOf({ environment: { REDIS_URL: 'http://x' } }), [
-    'env REDIS_URL: bridge.redis.url: must be a URL that starts with redis:// or rediss:// (value not shown)',
+    'env REDIS_URL: bridge.redis.url: must be redis://host:port, redis+sentinel://host:port,…/master or redis+cluster://host:port,… (rediss: with TLS) (value not shown)',
   ])
 })
 
@@ -246,7 +246,8 @@ test('config: relations between options', () => {
     [['shard.restartBackoff.min=11s'], 'flag: shard.restartBackoff.min: 11s is above shard.restartBackoff.max (10s)'],
     [['ring.overflow=1KiB'], 'flag: ring.overflow: 1KiB is below ring.messageMax (1MiB)'],
     [['shard.hangLimit=999ms'], 'flag: shard.hangLimit: 999ms is neither 0 nor at least 1s'],
-    [['bridge.kind=redis'], 'flag: bridge.kind: redis is not in this version yet'],
+    [['bridge.kind=redis'], 'flag: bridge.kind: redis needs bridge.redis.url, or REDIS_URL in the environment'],
+    [['bridge.redis.backoff.min=6s'], 'flag: bridge.redis.backoff.min: 6s is above bridge.redis.backoff.max (5s)'],
     [['store.kind=redis'], 'flag: store.kind: redis is not in this version yet'],
     [['modules=/no/such.ts'], 'flag: modules: the file /no/such.ts cannot be read'],
     [['services.echo.ws.port=8084'], 'flag: services.echo.ws.port: 8084 is also services.echo.tcp.port'],

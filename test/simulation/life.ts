@@ -7,6 +7,7 @@ import { ACTOR_RECORD } from '../../src/actor/record.ts'
 import { type MoveMessage, Router, type Send, type SlotMove } from '../../src/actor/router.ts'
 import { ActorSystem, type SystemLimits } from '../../src/actor/system.ts'
 import type { ActorMoveMessage } from '../../src/actor/transfer.ts'
+import { ABSENT_BRIDGE } from '../../src/bridge/absent-bridge.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { Logger } from '../../src/observe/logger.ts'
 import { ABSENT_STORE } from '../../src/store/absent-store.ts'
@@ -157,6 +158,7 @@ export class Life implements Stage {
         publish: () => false,
         offload: () => Promise.reject(new Error('no pool here')),
         store: ABSENT_STORE,
+        bridge: ABSENT_BRIDGE,
       },
       toAsker: (to, ...message) => around.carry(thread, to, 'control', ...message),
       deadLetter: () => {},

@@ -9,6 +9,7 @@ import { Gates } from '../../../src/actor/gate.ts'
 import { createKind } from '../../../src/actor/kind.ts'
 import { Router } from '../../../src/actor/router.ts'
 import { ActorSystem } from '../../../src/actor/system.ts'
+import { ABSENT_BRIDGE } from '../../../src/bridge/absent-bridge.ts'
 import { loadConfig } from '../../../src/config/loader.ts'
 import { serviceOptions } from '../../../src/config/service-options.ts'
 import { PolyloopError } from '../../../src/lib/errors.ts'
@@ -152,6 +153,7 @@ export class HttpWorld {
       clock,
       log,
       store: this.store,
+      bridge: ABSENT_BRIDGE,
       send: () => true,
       close: () => true,
       publish: () => true,

@@ -1,0 +1,34 @@
+// Which of the threads that do calls for others a process needs: none that nobody can call.
+import type { ActorDefinition } from '../actor/definition.ts'
+import type { ListenerSpec } from '../net/listener-spec.ts'
+import type { ServiceDefinition } from '../services/service.ts'
+import type { StoreUser, ThreadData } from './thread-data.ts'
+
+export interface ThreadNeedFacts {
+  /** All of them, by index. */
+  readonly services: readonly ServiceDefinition[]
+  /** Of the services that are enabled. */
+  readonly listeners: readonly ListenerSpec[]
+  /** The modules'. */
+  readonly actors: readonly ActorDefinition[]
+  readonly modules: readonly string[]
+}
+
+export type ThreadNeed = Pick<ThreadData, 'storeUser' | 'usesBridge'>
+
+export function threadNeedOf(facts: ThreadNeedFacts): ThreadNeed {
+  const enabled = facts.services.filter((_, index) =>
+    facts.listeners.some((listener) => listener.serviceIndex === index),
+  )
+  return {
+    storeUser: storeUserOf(enabled, facts.actors),
+    // What is in modules may call it without saying so.
+    usesBridge: facts.modules.length > 0 || enabled.some(({ usesBridge }) => usesBridge === true),
+  }
+}
+
+/** Nobody: there is none; actors: it is opened when one calls it; services: it is opened first. */
+function storeUserOf(enabled: readonly ServiceDefinition[], actors: readonly ActorDefinition[]): StoreUser {
+  if (enabled.some(({ usesStore }) => usesStore === true)) return 'services'
+  return actors.length > 0 || enabled.some((service) => service.actors !== undefined) ? 'actors' : 'nobody'
+}
