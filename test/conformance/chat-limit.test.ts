@@ -148,6 +148,8 @@ test('chat: a client that reads late makes the server wait, loses nothing, and t
   for (let round = 0; round < PAGE_MESSAGES; round++) client.socket.write(messagePacket(content, lateChat))
   for (let round = 0; round < PAGE_MESSAGES; round++) ackId(await client.next())
   using late = await chat.open()
+  // Subscribers are not closed for their silence.
+  assert.equal(await late.ask(packet('Subscribe', { chat_id: 1 })), subscribed(1))
   late.socket.pause()
   const page = packet('GetMessages', { chat_id: lateChat, per_page: PAGE_MESSAGES })
   late.socket.write(`${page}${PING}`.repeat(LATE_PAGES))
@@ -155,7 +157,8 @@ test('chat: a client that reads late makes the server wait, loses nothing, and t
   await waitUntil('replies wait', async () => (await unsent()) > 0)
   // All of them are many times as much.
   for (let look = 0; look < 10; look++) assert.ok((await unsent()) < 4 * 1024 ** 2, `${await unsent()} bytes wait`)
-  assert.equal(await client.ask(PING), PONG, 'nobody else waits')
+  using other = await chat.open()
+  assert.equal(await other.ask(PING), PONG, 'nobody else waits')
   late.socket.resume()
   for (let reply = 0; reply < LATE_PAGES; reply++) {
     const line = (await late.next()) ?? ''
