@@ -100,6 +100,11 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     if (this.#phase === 'open' || this.#phase === 'moved') this.closeFor('server', code, reason)
   }
 
+  /** Sends a WebSocket's ping with up to 125 bytes (a RangeError if more); the handler's `pong` gets the answer. */
+  ping(payload?: Uint8Array): void {
+    if (this.#phase === 'open') this.#framing.sendPing?.(payload)
+  }
+
   /** Ends the connection as silent: WebSocket 1001 `idle timeout`, TCP FIN. What happens without a `timeout` handler. */
   closeIdle(): void {
     if (this.#phase !== 'open') return
@@ -256,9 +261,9 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
   }
 
   /** Speaks something else from now on, as a WebSocket that began as HTTP. Answers the framing that bytes go to now. */
-  reframe(factory: FramingFactory): Framing {
+  reframe(factory: FramingFactory, value: unknown): Framing {
     this.#framing = factory(this as Connection)
-    this.#tell((framing) => framing.opened())
+    this.#tell((framing) => framing.opened(value))
     return this.#framing
   }
 

@@ -10,8 +10,8 @@ export type Wire = 'stream' | 'frame' | 'deflated'
 export interface Framing {
   /** What bytes given to `sendShared` have to be. */
   readonly wire: Wire
-  /** Answers the handler's state, which may be a promise. */
-  opened(): unknown
+  /** Answers the handler's state, which may be a promise. `value`: what its handshake was accepted with. */
+  opened(value?: unknown): unknown
   /** Instead of `opened`, where a frozen connection goes on. */
   thawed(frozen: FrozenConnection): unknown
   /** The handler can go on in another loop. */
@@ -25,6 +25,8 @@ export interface Framing {
   /** The peer half-closed. */
   ended(): void
   send(payload: Uint8Array | string, isBinary: boolean): void
+  /** Asks whether the peer is there, where the protocol has a way to. */
+  sendPing?(payload: Uint8Array | undefined): void
   /** Bytes for many: true if the handler sends them later. */
   shared(bytes: Uint8Array, messages: number): boolean
   /** Takes bytes apart that are framed already: the messages they are made of. */

@@ -83,7 +83,11 @@ export type UpgradeAnswer =
 
 /** Callbacks of a WebSocket. */
 export interface WebSocketHandler<State = unknown> extends CommonHandler<State> {
-  /** Accepts or refuses a handshake; what it throws is a 500. Default: all are accepted. */
+  /**
+   * Accepts or refuses a handshake; what it throws is a 500. It must answer some time, also when the signal says that
+   * nobody waits: until then the handshake counts as waiting (UPGRADES_WAITING_MAX of a shard; beyond it 503). Default: all
+   * are accepted.
+   */
   upgrade?(request: UpgradeRequest): UpgradeAnswer | Promise<UpgradeAnswer>
   /** The handshake was accepted with `value`, but the client was gone before `open`. */
   abandoned?(value: unknown): void

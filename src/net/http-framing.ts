@@ -7,34 +7,50 @@ import type { Connection } from './connection.ts'
 import type { FramingFactory } from './event-loop.ts'
 import type { Framing, Wire } from './framing.ts'
 import type { FrozenConnection, FrozenFraming, FrozenHttp } from './frozen-connection.ts'
-import type { HttpHandler } from './handler.ts'
+import type { HttpHandler, UpgradeAnswer, WebSocketHandler } from './handler.ts'
 import { HeadEnd } from './head-end.ts'
-import { responseOf } from './http.ts'
+import { HEAD_BYTES_MAX, responseOf } from './http.ts'
 import { HttpStream, type HttpWire } from './http-stream.ts'
 import { COALESCE_BYTES_MAX } from './outbox.ts'
-import { checkUpgrade } from './websocket/handshake.ts'
+import { Upgrade, type UpgradeBook } from './upgrade.ts'
+import { checkUpgrade, type UpgradeAnswer as UpgradeCheck, withProtocol } from './websocket/handshake.ts'
 
 /** How long a client may be silent: between two requests, in the middle of a body, or not reading an answer. */
 export const HTTP_SILENT_MS_MAX = 60_000
+
+/** Bytes behind a request for an upgrade that are kept while the service decides: as many as a head has. Then no more are read. */
+const AHEAD_BYTES_MAX = HEAD_BYTES_MAX
+const MALFORMED = { status: 400, headers: {}, body: '' } as const
+const RETRY = { 'Retry-After': '1' } as const
+
+/** How requests become WebSockets. */
+export interface UpgradeSide {
+  readonly handler: WebSocketHandler
+  /** What the connection speaks then. */
+  readonly framing: (deflate: boolean) => FramingFactory
+  readonly book: UpgradeBook
+}
 
 /** The listener's part: what is the same for all its connections. */
 export interface HttpSide {
   readonly listener: FrozenHttp['listener']
   readonly permessageDeflate: boolean
-  readonly handler: HttpHandler
+  /** Undefined: nothing is answered but upgrades. */
+  readonly handler: HttpHandler | undefined
   /** Gives the stream to the http.Server. */
   connect(stream: HttpStream): void
   /** A request got an answer that its service did not make. */
   refused(status: number): void
-  /** What a connection speaks after its upgrade; only where the service has WebSockets. */
-  readonly upgraded: ((deflate: boolean) => FramingFactory) | undefined
+  /** Only where the service has WebSockets. */
+  readonly upgrades: UpgradeSide | undefined
 }
 
 /**
  *   idle ──first byte──▶ head ──complete──▶ body ──complete──▶ answer ──response closed──▶ idle
- *                         └─upgrade──▶ over              └─response closed before──▶ idle
+ *                         ├─upgrade──▶ over              └─response closed before──▶ idle
+ *                         └─upgrade──▶ upgrade ──the service has decided──▶ over
  */
-type HttpPhase = 'idle' | 'head' | 'body' | 'answer' | 'over'
+type HttpPhase = 'idle' | 'head' | 'body' | 'answer' | 'upgrade' | 'over'
 
 /** The length of a body is not known. */
 const CHUNKED = -1
@@ -57,6 +73,8 @@ export class HttpFraming implements Framing, HttpWire {
   /** A request has come, ever. */
   #served = false
   #headTimer: TimerHandle | undefined
+  /** The service decides on it. */
+  #upgrade: Upgrade | undefined
   #upgraded: Framing | undefined
 
   /** `headMs`: the time that is left for the first head. */
@@ -109,18 +127,23 @@ export class HttpFraming implements Framing, HttpWire {
           : this.#cut.find(bytes, at, end)
       this.#parse(bytes.subarray(at, to))
       at = to
-      if (this.#upgraded !== undefined) return at - start + this.#upgraded.push(bytes, at, end)
+      if (this.#upgraded !== undefined) {
+        return this.#connection.paused ? at - start : at - start + this.#upgraded.push(bytes, at, end)
+      }
     }
     if (at === end) return end - start
     // What comes behind the last request is read into nothing.
     if (this.#phase === 'over' || (this.#last && !this.#held)) return end - start
-    this.#connection.pause()
+    // Who waits for an upgrade is read from, so that its end is seen.
+    if (this.#phase !== 'upgrade' || end - at > AHEAD_BYTES_MAX) this.#connection.pause()
     return at - start
   }
 
   ended(): void {
-    if (this.#phase === 'idle') this.#connection.finish('client')
-    else {
+    if (this.#phase === 'idle' || this.#phase === 'upgrade') {
+      this.#giveUp()
+      this.#connection.finish('client')
+    } else {
       this.#last = true
       // In the middle of a request that is an error; behind one the answer is the last.
       this.#stream.emit('end')
@@ -144,13 +167,17 @@ export class HttpFraming implements Framing, HttpWire {
   }
 
   close(_code: number, _text: string, reason: CloseReason): void {
+    this.#giveUp()
     if (reason !== 'shutdown' && reason !== 'restart' && reason !== 'server') this.#connection.destroy(reason)
+    else if (this.#phase === 'upgrade') this.#refuseWith(503, RETRY, '', reason)
     // Half a head is no request.
     else if (this.#phase === 'idle' || this.#phase === 'head') this.#connection.finish(reason)
     else this.#sayLast()
   }
 
   retire(): void {
+    // It will be a WebSocket, and those stay.
+    if (this.#phase === 'upgrade') return
     this.#connection.blame('restart')
     if (this.#phase === 'idle') this.#connection.finish('restart')
     else this.#sayLast()
@@ -173,6 +200,7 @@ export class HttpFraming implements Framing, HttpWire {
   }
 
   lost(): void {
+    this.#giveUp()
     this.#cancelHead()
     this.#phase = 'over'
     this.#stream.destroy()
@@ -182,13 +210,18 @@ export class HttpFraming implements Framing, HttpWire {
 
   requested(request: IncomingMessage, response: ServerResponse): void {
     this.#began(request)
+    const { handler } = this.#side
+    if (handler === undefined) {
+      this.#refuseUpgrade(checkUpgrade(request, false), request)
+      return
+    }
     this.#count(0)
     this.#response = response
     if (this.#last) response.shouldKeepAlive = false
     response.once('close', () => this.#answered(response))
     try {
       // It may be an async function.
-      const result: unknown = this.#side.handler(request, response)
+      const result: unknown = handler(request, response)
       if (result instanceof Promise) result.catch((error: unknown) => this.#failed(request, response, error))
     } catch (error) {
       this.#failed(request, response, error)
@@ -198,17 +231,24 @@ export class HttpFraming implements Framing, HttpWire {
   upgrade(request: IncomingMessage): void {
     this.#began(request)
     const connection = this.#connection
-    const { permessageDeflate, upgraded } = this.#side
-    const answer = checkUpgrade(request, permessageDeflate)
-    if (!answer.accept || !request.complete || upgraded === undefined) {
-      const { status, headers, body } = answer.accept ? { status: 400, headers: {}, body: '' } : answer
-      this.#refuseWith(status, headers, body)
+    const { permessageDeflate, upgrades } = this.#side
+    const check = checkUpgrade(request, permessageDeflate)
+    if (!check.accept || !request.complete || upgrades === undefined) {
+      this.#refuseUpgrade(check, request)
       return
     }
-    this.#phase = 'over'
-    this.write(answer.response, 'latin1')
+    // From here on the service says how long anything may take.
     connection.setTimeout(0)
-    this.#upgraded = connection.reframe(upgraded(answer.deflate))
+    if (upgrades.handler.upgrade === undefined) {
+      this.#accept(upgrades, check, { accept: true })
+      return
+    }
+    this.#phase = 'upgrade'
+    this.#upgrade = new Upgrade(connection, upgrades.handler, upgrades.book, (answer, reason) => {
+      if (answer.accept) this.#accept(upgrades, check, answer)
+      else this.#refuseWith(answer.status, answer.headers ?? {}, answer.body, reason)
+    })
+    this.#upgrade.ask(request)
   }
 
   /** What came is no HTTP, or too much. */
@@ -324,6 +364,32 @@ export class HttpFraming implements Framing, HttpWire {
     }
   }
 
+  #accept(
+    { framing }: UpgradeSide,
+    { response, deflate }: UpgradeCheck & { accept: true },
+    { value, protocol }: UpgradeAnswer & { accept: true },
+  ): void {
+    const connection = this.#connection
+    this.#phase = 'over'
+    this.write(protocol === undefined ? response : withProtocol(response, protocol), 'latin1')
+    // What came ahead is handled behind this turn, and behind `open`, which may pause it again.
+    if (connection.paused) connection.resume()
+    else connection.loop.defer(connection)
+    this.#upgraded = connection.reframe(framing(deflate), value)
+    connection.lookAgain()
+  }
+
+  /** A handshake that is none, or not as it has to be. */
+  #refuseUpgrade(check: UpgradeCheck, { method }: IncomingMessage): void {
+    const { status, headers, body } = check.accept ? MALFORMED : check
+    this.#refuseWith(status, headers, method === 'HEAD' ? '' : body)
+  }
+
+  /** Nobody waits for the service's decision any more. */
+  #giveUp(): void {
+    this.#upgrade?.giveUp()
+  }
+
   #sayLast(): void {
     this.#last = true
     if (this.#response?.headersSent === false) this.#response.shouldKeepAlive = false
@@ -350,7 +416,7 @@ export class HttpFraming implements Framing, HttpWire {
     reason: CloseReason = 'bad_request',
   ): void {
     this.#phase = 'over'
-    this.#side.refused(status)
+    if (reason !== 'server') this.#side.refused(status)
     this.write(responseOf(status, headers, body), 'utf8')
     this.#connection.finish(reason)
   }

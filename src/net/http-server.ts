@@ -5,15 +5,16 @@ import type { FramingFactory } from './event-loop.ts'
 import type { FrozenHttp } from './frozen-connection.ts'
 import type { HttpHandler } from './handler.ts'
 import { HEAD_BYTES_MAX } from './http.ts'
-import { HTTP_SILENT_MS_MAX, HttpFraming, type HttpSide } from './http-framing.ts'
+import { HTTP_SILENT_MS_MAX, HttpFraming, type HttpSide, type UpgradeSide } from './http-framing.ts'
 import { wireOf } from './http-stream.ts'
 
 export interface HttpServerOptions {
-  readonly handler: HttpHandler
+  /** Undefined: nothing is answered but upgrades. */
+  readonly handler: HttpHandler | undefined
   /** A request got an answer that its service did not make. */
   readonly refused: (status: number) => void
-  /** Where requests may upgrade: what is spoken then. */
-  readonly upgraded?: ((deflate: boolean) => FramingFactory) | undefined
+  /** Where requests may upgrade. */
+  readonly upgrades?: UpgradeSide | undefined
   readonly permessageDeflate: boolean
 }
 
@@ -23,13 +24,13 @@ export interface HttpServer {
 }
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { handler, refused, upgraded, permessageDeflate } = options
+  const { handler, refused, upgrades, permessageDeflate } = options
   // The server does not listen, so Node's own timeouts (a sweep that starts with listening) never run.
   const server = createServer({
     maxHeaderSize: HEAD_BYTES_MAX,
     keepAliveTimeout: HTTP_SILENT_MS_MAX,
     shouldUpgradeCallback: ({ headers }) =>
-      upgraded !== undefined && headers.upgrade !== undefined && headers.upgrade.toLowerCase() === 'websocket',
+      upgrades !== undefined && headers.upgrade !== undefined && headers.upgrade.toLowerCase() === 'websocket',
   })
   // Otherwise a client that half-closes would not get its answer.
   Object.assign(server, { httpAllowHalfOpen: true })
@@ -41,11 +42,11 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     response.writeHead(417, { Connection: 'close' }).end()
   })
   const side: HttpSide = {
-    listener: upgraded === undefined ? 'http' : 'ws',
+    listener: upgrades === undefined ? 'http' : 'ws',
     permessageDeflate,
     handler,
     refused,
-    upgraded,
+    upgrades,
     connect: (stream) => server.emit('connection', stream),
   }
   return { framing: (headMs, frozen) => (connection) => new HttpFraming(connection, side, headMs, frozen) }

@@ -9,7 +9,13 @@ import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 import type { WebSocketHandler } from './handler.ts'
 import { COALESCE_BYTES_MAX } from './outbox.ts'
 import { decodeFrames } from './websocket/deflate.ts'
-import { encodeFrameHeader, FRAME_HEADER_BYTES_MAX, frameHeaderBytes, type OPCODE } from './websocket/frame.ts'
+import {
+  CONTROL_PAYLOAD_BYTES_MAX,
+  encodeFrameHeader,
+  FRAME_HEADER_BYTES_MAX,
+  frameHeaderBytes,
+  type OPCODE,
+} from './websocket/frame.ts'
 import {
   type WebSocketHandler as FrameHandler,
   type FrozenProtocol,
@@ -19,6 +25,7 @@ import {
 import type { ReceiverLimits } from './websocket/receiver.ts'
 
 const ABNORMAL = 1006
+const EMPTY = Buffer.alloc(0)
 
 export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler {
   readonly #connection: Connection
@@ -35,8 +42,8 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
 
   // ---- Framing: called by the connection --------------------------------------------------------------------------
 
-  opened(): unknown {
-    this.#connection.state = this.#handler.open?.(this.#connection)
+  opened(value: unknown): unknown {
+    this.#connection.state = this.#handler.open?.(this.#connection, value)
     return this.#connection.state
   }
 
@@ -75,6 +82,13 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
 
   send(payload: Uint8Array | string, isBinary: boolean): void {
     this.#protocol.send(payload, isBinary)
+  }
+
+  sendPing(payload: Uint8Array = EMPTY): void {
+    if (payload.byteLength > CONTROL_PAYLOAD_BYTES_MAX) {
+      throw new RangeError(`${payload.byteLength} bytes are too many for a ping`)
+    }
+    this.#protocol.sendPing(payload)
   }
 
   shared(bytes: Uint8Array, messages: number): boolean {

@@ -9,11 +9,11 @@ import type { FrozenConnection } from '../net/frozen-connection.ts'
 import type { WebSocketHandler } from '../net/handler.ts'
 import type { TcpHandle } from '../net/handoff.ts'
 import type { Handover } from '../net/handover.ts'
-import { UpgradeServer } from '../net/http.ts'
 import { createHttpServer, type HttpServer } from '../net/http-server.ts'
 import type { ConnectionIdentity } from '../net/identity.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { StreamFraming } from '../net/tcp.ts'
+import type { UpgradeBook } from '../net/upgrade.ts'
 import { WebSocketFraming } from '../net/web-socket.ts'
 import type { FrozenProtocol } from '../net/websocket/protocol.ts'
 import type { ReceiverLimits } from '../net/websocket/receiver.ts'
@@ -38,10 +38,9 @@ export interface IntakeOptions {
 export class Intake {
   readonly #options: IntakeOptions
   readonly #secure: (SecureContext | undefined)[]
-  readonly #upgrades: (UpgradeServer | undefined)[]
   /** By listener, made for its first connection: the handlers are there by then. */
   readonly #servers: HttpServer[] = []
-  readonly #identities = new WeakMap<Socket, ConnectionIdentity>()
+  readonly #upgradeBook: UpgradeBook = { waiting: 0 }
   readonly #badRequests: LimitedLogger
   readonly #badTls: LimitedLogger
   readonly #badThaws: LimitedLogger
@@ -63,18 +62,14 @@ export class Intake {
         ? undefined
         : createSecureContext({ cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: 'TLSv1.2' }),
     )
-    this.#upgrades = options.listeners.map((listener) =>
-      listener.transport === 'ws' ? this.#upgradeServer(listener) : undefined,
-    )
   }
 
   /** Sockets that are not connections yet. */
   get size(): number {
-    return this.#upgrades.reduce((sum, server) => sum + (server?.size ?? 0), this.#handshakes.size)
+    return this.#handshakes.size
   }
 
   close(): void {
-    for (const server of this.#upgrades) server?.close()
     for (const end of this.#handshakes.values()) end('shutdown')
   }
 
@@ -174,50 +169,27 @@ export class Intake {
       loop.add(socket, identity, server.framing(leftMs), head)
       return
     }
-    const upgrade = this.#upgrades[listener.index]
-    if (upgrade === undefined) {
-      socket.destroy()
-      loop.ended(listener.serviceIndex, identity.id, 'error')
-      return
-    }
-    this.#identities.set(socket, identity)
-    socket.on('error', ignoreReset)
-    upgrade.add(socket, head, leftMs, (reason) => loop.ended(identity.service, identity.id, reason))
+    socket.destroy()
+    loop.ended(listener.serviceIndex, identity.id, 'error')
   }
 
   /** What answers requests; undefined: the service takes none here. */
   #serverOf(listener: ListenerSpec): HttpServer | undefined {
     const { http, ws } = this.#options.handlers[listener.serviceIndex] ?? {}
-    if (http === undefined || (listener.transport !== 'http' && listener.transport !== 'ws')) return undefined
+    const upgrading = listener.transport === 'ws' ? ws : undefined
+    const requests = listener.transport === 'ws' || listener.transport === 'http' ? http : undefined
+    if (requests === undefined && upgrading === undefined) return undefined
     this.#servers[listener.index] ??= createHttpServer({
-      handler: http,
+      handler: requests,
       permessageDeflate: listener.permessageDeflate,
       refused: (status) => this.#badRequests.info({ service: listener.service, status }),
-      upgraded:
-        listener.transport === 'ws' && ws !== undefined
-          ? (deflate) => (connection) => this.#webSocket(connection, ws, deflate)
-          : undefined,
-    })
-    return this.#servers[listener.index]
-  }
-
-  #upgradeServer(listener: ListenerSpec): UpgradeServer {
-    const { loop, handlers } = this.#options
-    return new UpgradeServer({
-      loop,
-      permessageDeflate: listener.permessageDeflate,
-      refused: (status) => this.#badRequests.info({ service: listener.service, status }),
-      upgraded: (socket, _request, head, deflate) => {
-        const identity = this.#identities.get(socket)
-        const handler = handlers[listener.serviceIndex]?.ws
-        if (identity === undefined || handler === undefined) {
-          socket.destroy()
-          return
-        }
-        this.#identities.delete(socket)
-        loop.add(socket, identity, (connection) => this.#webSocket(connection, handler, deflate), head)
+      upgrades: upgrading && {
+        handler: upgrading,
+        framing: (deflate) => (connection) => this.#webSocket(connection, upgrading, deflate),
+        book: this.#upgradeBook,
       },
     })
+    return this.#servers[listener.index]
   }
 
   #secureFirst(
@@ -254,8 +226,4 @@ export class Intake {
       this.#admit(listener, secure, identity, undefined, loop.clock.nowMs())
     })
   }
-}
-
-function ignoreReset(): void {
-  // 'close' follows, and counts it.
 }

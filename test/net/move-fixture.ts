@@ -11,6 +11,7 @@ import type { HttpHandler, TcpHandler, WebSocketHandler } from '../../src/net/ha
 import { type TcpHandle, takeHandles } from '../../src/net/handoff.ts'
 import { createHttpServer, type HttpServer } from '../../src/net/http-server.ts'
 import { StreamFraming } from '../../src/net/tcp.ts'
+import type { UpgradeBook } from '../../src/net/upgrade.ts'
 import { WebSocketFraming } from '../../src/net/web-socket.ts'
 import { FIGURE, FigureTable, figureOf } from '../../src/observe/figure.ts'
 import { ManualTimers } from '../../src/timer/manual-timers.ts'
@@ -44,6 +45,7 @@ export class MoveFixture implements AsyncDisposable {
   readonly #servers: HttpServer[] = []
   /** Statuses of answers that the handler did not make. */
   readonly refused: number[] = []
+  readonly upgradeBook: UpgradeBook = { waiting: 0 }
   readonly #server = createServer()
   readonly #accepted: TcpHandle[] = []
   readonly #clients: Socket[] = []
@@ -103,7 +105,11 @@ export class MoveFixture implements AsyncDisposable {
       this.#servers[side] ??= createHttpServer({
         handler: http,
         refused: (status) => this.refused.push(status),
-        upgraded: upgrade && (() => (connection) => new WebSocketFraming(connection, upgrade, limits)),
+        upgrades: upgrade && {
+          handler: upgrade,
+          framing: () => (connection) => new WebSocketFraming(connection, upgrade, limits),
+          book: this.upgradeBook,
+        },
         permessageDeflate: false,
       })
       return this.#servers[side].framing(this.loops[side].limits.headTimeoutMs, frozen?.http)

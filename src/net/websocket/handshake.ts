@@ -51,6 +51,17 @@ export function checkUpgrade(request: UpgradeRequest, offerDeflate: boolean): Up
   }
 }
 
+/** The answer to a handshake, with a subprotocol selected. */
+export function withProtocol(response: string, protocol: string): string {
+  return `${response.slice(0, -'\r\n'.length)}Sec-WebSocket-Protocol: ${protocol}\r\n\r\n`
+}
+
+/** Whether the client named the subprotocol: nothing else may be selected [RFC 6455 4.2.2]. */
+export function offersProtocol(headers: IncomingHttpHeaders, protocol: string): boolean {
+  const offered = headers['sec-websocket-protocol']?.split(',')
+  return protocol !== '' && offered?.some((token) => token.trim() === protocol) === true
+}
+
 function namesUpgrade(connection: string | undefined): boolean {
   if (connection === undefined) return false
   if (connection === 'Upgrade') return true
