@@ -38,7 +38,12 @@ export class ChatServer implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'polyloop-chat-'))
     const settings = { ...SETTINGS, 'store.path': join(folder, 'chat.db'), ...options.settings }
     const whole = { ...options, settings }
-    return new ChatServer(folder, whole, await startServer(whole))
+    try {
+      return new ChatServer(folder, whole, await startServer(whole))
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true })
+      throw error
+    }
   }
 
   /** The process that runs at present. */
