@@ -7,6 +7,14 @@ export type { SubscribeOptions, TopicEvent } from './actor/topic-connection.ts'
 export { defineTopic, type TopicDefinition } from './actor/topic-definition.ts'
 export type { TopicEncoder } from './actor/topic-message.ts'
 export type { Presence, SubscribeOutcome } from './actor/topic-relay.ts'
+export type {
+  Bridge,
+  BridgeOperations,
+  ChannelListener,
+  ChannelPosition,
+  ChannelSubscription,
+} from './bridge/bridge.ts'
+export { decodeLogEntry, type PublishedEntry } from './bridge/log-entry.ts'
 export {
   boolean,
   duration,

@@ -1,5 +1,6 @@
 // Actors and topics as main reaches them, for programs that use the runtime as a library: main owns no slot and only
 // sends.
+import { setImmediate as turn } from 'node:timers/promises'
 import { type ActorRef, refTo } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { SlotMove } from '../actor/router.ts'
@@ -19,6 +20,8 @@ import { ActorThread } from './actor-thread.ts'
 import { CallClients } from './call-clients.ts'
 import type { LinkBook } from './link-book.ts'
 
+/** For as many answers as may be under way: a turn brings hundreds of them. */
+const SETTLE_TURNS_MAX = 1_000
 /** What listeners of channels throw. */
 const ERRORS_LOGGED_PER_SECOND = 10
 
@@ -141,7 +144,14 @@ export class MainActors {
     this.#mesh.watchdog(nowMs)
   }
 
+  /** Answers that are in the rings have come. */
+  async settled(): Promise<void> {
+    for (let turns = 0; turns < SETTLE_TURNS_MAX && this.#calls.waiting > 0; turns++) await turn()
+  }
+
   close(): void {
+    // Nobody answers any more.
+    this.#calls.threadDown(THREAD.bridge)
     this.#actors.system.close()
     this.#mesh.close()
     this.#wheel.close()

@@ -373,6 +373,7 @@ export class Runtime {
     await Promise.all(seats.map((seat) => this.#shards.stop(seat, leftMs())))
     // Last of all: actors saved what they had, and said good-bye to other hosts.
     const isDone = await this.#calls.close(leftMs())
+    await this.#actors.settled()
     // A shard that did not answer has dropped whatever it had.
     const clean = isDone && dropped === 0 && left.every((count) => count !== undefined)
     this.log.info('runtime.drained', { clean, connections_dropped: dropped })

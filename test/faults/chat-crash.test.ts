@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { ChatCrowd } from '../harness/chat-crowd.ts'
 import { historyOf, PING, PONG, packet, subscribed } from '../harness/chat-packet.ts'
 import { ChatServer, createdId } from '../harness/chat-server.ts'
-import { cause, storeFaults } from '../harness/store-fault.ts'
+import { cause, threadFaults } from '../harness/thread-fault.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const SHARDS = 3
@@ -21,7 +21,7 @@ let chat: ChatServer
 
 before(async () => {
   const settings = { 'shard.restartBackoff.max': '200ms' }
-  chat = await ChatServer.start({ shards: SHARDS, settings, environment: storeFaults(folder) })
+  chat = await ChatServer.start({ shards: SHARDS, settings, environment: threadFaults(folder) })
 })
 
 after(async () => {
@@ -67,7 +67,7 @@ test("chat: the store's thread killed under load: typed errors, nobody is discon
   for (let kill = 1; kill <= STORE_KILLS; kill++) {
     const before = crowd.ackCount
     await waitUntil('the load runs', () => crowd.ackCount > before + CLIENTS)
-    cause(folder, 'kill')
+    cause(folder, 'store', 'kill')
     await waitUntil('it is replaced', async () => (await restarts()) === kill)
     const counts = crowd.members.map(({ acked }) => acked.size)
     await waitUntil('all are acked again', () =>

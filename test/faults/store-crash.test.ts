@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { LineClient } from '../harness/line-client.ts'
 import { type Server, type ServerOptions, startServer } from '../harness/server.ts'
-import { cause, storeFaults } from '../harness/store-fault.ts'
 import { StoreWriter } from '../harness/store-writer.ts'
+import { cause, threadFaults } from '../harness/thread-fault.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const WRITERS = 4
@@ -30,7 +30,7 @@ const OPTIONS: ServerOptions = {
     'shard.hangLimit': `${HANG_LIMIT_MS}ms`,
     'shard.restartBackoff.max': '200ms',
   },
-  environment: storeFaults(folder),
+  environment: threadFaults(folder),
 }
 
 let server: Server
@@ -93,7 +93,7 @@ test('store: killed under load, its callers hear STORE_LOST, and all that was ac
     for (let kill = 1; kill <= KILLS; kill++) {
       const before = written()
       await waitUntil('writes', () => written() > before + WRITTEN_MIN)
-      cause(folder, 'kill')
+      cause(folder, 'store', 'kill')
       await waitUntil(`restart ${kill}`, async () => (await restarts()) === kill && (await isUp()))
       const after = written()
       await waitUntil('writes again', () => written() > after + WRITTEN_MIN)
@@ -108,7 +108,7 @@ test('store: hung under load, it is replaced, and the other threads notice nothi
   const before = await restarts()
   await underLoad(async (written) => {
     await waitUntil('writes', () => written() > WRITTEN_MIN)
-    cause(folder, 'freeze')
+    cause(folder, 'store', 'freeze')
     await waitUntil('it is seen', () => server.logged('runtime.thread_hung').length > 0)
     await waitUntil('it is replaced', async () => (await restarts()) > before && (await isUp()))
     const after = written()
@@ -127,7 +127,7 @@ test('store: hung under load, it is replaced, and the other threads notice nothi
 test('store: calls made while its thread is away are done by its successor', async () => {
   using client = await open()
   const before = await restarts()
-  cause(folder, 'kill')
+  cause(folder, 'store', 'kill')
   // Each ends by itself: by an answer of the old thread, by its death, or by an answer of the new one.
   const outcomes = new Set<string>()
   await waitUntil('it is back', async () => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { LineClient } from '../harness/line-client.ts'
 import { type Server, startServer } from '../harness/server.ts'
-import { cause, storeFaults } from '../harness/store-fault.ts'
+import { cause, threadFaults } from '../harness/thread-fault.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const ACTORS = 12
@@ -34,7 +34,7 @@ test('store: the calls of an actor stay in order while it moves; the thread stay
     shards: 2,
     modules: ['test/harness/store-service.ts'],
     settings: { 'services.keeper.tcp.port': 0, 'store.path': join(folder, 'store.db') },
-    environment: storeFaults(folder),
+    environment: threadFaults(folder),
   })
   using client = await LineClient.open({ port: server.port('keeper.tcp') })
   let last = 0
@@ -50,7 +50,7 @@ test('store: the calls of an actor stay in order while it moves; the thread stay
   for (let reload = 0; reload < RELOADS; reload++) {
     assert.equal((await server.post('/api/v1/reload')).status, 202)
     do {
-      cause(folder, 'pause')
+      cause(folder, 'store', 'pause')
       await postAll()
     } while ((await migration(server)) === 'moving')
     await waitUntil('the move is over', async () => (await migration(server)) === 'idle', 30_000)
