@@ -6,8 +6,8 @@ import { decodeValue, encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { CallTable } from '../timer/call-table.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
-import type { Bridge } from './bridge.ts'
-import type { ArgumentOf, BridgeFailure } from './bridge-engine.ts'
+import type { Bridge, BridgeOperation } from './bridge.ts'
+import type { ArgumentOf, BridgeCall, BridgeFailure } from './bridge-engine.ts'
 import {
   BRIDGE_RECORD,
   CALL_AT,
@@ -19,12 +19,11 @@ import {
   PUBLISH_HEAD_BYTES,
   type SendRecord,
 } from './bridge-record.ts'
-import { nameProblem } from './bridge-rule.ts'
+import { problemOf } from './bridge-rule.ts'
 import { ChannelClient } from './channel-client.ts'
 
 /** Longest call by default: `ring.messageMax`. */
 const CALL_BYTES_MAX = 1024 * 1024
-const PUBLISH = OPERATIONS.indexOf('publish')
 
 export interface BridgeClientOptions {
   /** Sends a record to the bridge's thread. */
@@ -125,8 +124,10 @@ export class BridgeClient {
     }
   }
 
-  #call(operation: string, index: number, argument: unknown): Promise<unknown> {
+  #call(operation: BridgeOperation, index: number, argument: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      // On its way half a character would become another one: it is refused here.
+      if (!isAcceptable({ operation, argument: argument ?? {} } as BridgeCall, reject)) return
       // What cannot be encoded throws, which rejects.
       const { tag, bytes, start, end } = encodeValue(argument)
       const length = end - start
@@ -141,11 +142,8 @@ export class BridgeClient {
   }
 
   #publish(message: ArgumentOf<'publish'>): Promise<number> {
-    // What is wrong goes the long way, to be refused in one place.
-    if (nameProblem(message.channel) !== undefined || !(message.payload instanceof Uint8Array)) {
-      return this.#call('publish', PUBLISH, message) as Promise<number>
-    }
     return new Promise((resolve, reject) => {
+      if (!isAcceptable({ operation: 'publish', argument: message }, reject)) return
       const { channel, payload } = message
       const channelBytes = this.#writeChannel(channel)
       const headBytes = PUBLISH_HEAD_BYTES + channelBytes
@@ -183,4 +181,10 @@ export class BridgeClient {
     const details = { operation: pending?.subject, problem: 'the way to its thread is full' }
     pending?.reject(new PolyloopError('BRIDGE_BUSY', details))
   }
+}
+
+function isAcceptable(call: BridgeCall, reject: (error: PolyloopError) => void): boolean {
+  const problem = problemOf(call)
+  if (problem !== undefined) reject(new PolyloopError('BRIDGE_REFUSED', { operation: call.operation, problem }))
+  return problem === undefined
 }

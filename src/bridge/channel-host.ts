@@ -171,7 +171,8 @@ export class ChannelHost {
   }
 
   #ask(name: string): Channel {
-    const channel = new Channel(name, this.#sequence)
+    // Behind every position there is: nobody listened until now.
+    const channel = new Channel(name, ++this.#sequence)
     this.#channels.set(name, channel)
     this.engine?.subscribe(name).then(
       () => this.#asked(channel),

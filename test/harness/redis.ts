@@ -19,6 +19,18 @@ const BUS_PORT_MAX = 65_535
 export const SENTINEL_MASTER = 'mymaster'
 
 let binary: string | undefined
+const children = new Set<ChildProcess>()
+
+// A test that fails badly, or is ended from outside, leaves no server behind.
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+for (const [signal, number] of [
+  ['SIGTERM', 15],
+  ['SIGINT', 2],
+] as const) {
+  process.once(signal, () => process.exit(128 + number))
+}
 
 export interface RedisOptions {
   /** Fixed, to come back where it was. Default: a free one. */
@@ -62,10 +74,8 @@ export class RedisServer implements AsyncDisposable {
     if (!existsSync(file)) await writeFile(file, `${[...lines, ...config].join('\n')}\n`)
     const child = spawn(findRedis(), isSentinel ? [file, '--sentinel'] : [file], { stdio: 'ignore' })
     this.#process = child
-    // A test that fails badly leaves none behind.
-    const end = (): void => void child.kill('SIGKILL')
-    process.once('exit', end)
-    child.once('exit', () => process.off('exit', end))
+    children.add(child)
+    child.once('exit', () => children.delete(child))
     return waitUntil(
       `redis-server on ${this.port}`,
       async () => (child.exitCode !== null ? 'ended' : (await this.#answers()) ? 'up' : false),
