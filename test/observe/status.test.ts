@@ -13,9 +13,9 @@ import {
   serviceColumn,
 } from '../../src/observe/figure.ts'
 import { type MigrationReport, NO_MIGRATION, type RuntimeReport } from '../../src/observe/report.ts'
-import { Status } from '../../src/observe/status.ts'
+import { Status, type StatusOptions } from '../../src/observe/status.ts'
 
-function subject(): { table: FigureTable; clock: ManualClock; status: Status } {
+function subject(bridge?: StatusOptions['bridge']): { table: FigureTable; clock: ManualClock; status: Status } {
   const table = FigureTable.allocate()
   const clock = new ManualClock()
   const status = new Status({
@@ -25,6 +25,7 @@ function subject(): { table: FigureTable; clock: ManualClock; status: Status } {
     clock,
     readiness: () => 'ready',
     listeners: () => [],
+    ...(bridge && { bridge }),
   })
   return { table, clock, status }
 }
@@ -60,6 +61,30 @@ test('status: a runtime without shards is unhealthy, with one of two up degraded
     ],
     'other threads are no shards',
   )
+})
+
+test('status: without its bridge a runtime is degraded, and its services are as well as their shards', () => {
+  let state = { kind: 'redis' as const, isUp: false, problem: 'connect ECONNREFUSED' }
+  const { table, status } = subject(() => state)
+  table.begin(threadOfSeat(0))
+  table.begin(THREAD.bridge)
+  table.setState(THREAD.bridge, 'ready')
+  assert.equal(status.health().status, 'unhealthy', 'a shard is worse')
+  table.setState(threadOfSeat(0), 'ready')
+  const health = status.health()
+  assert.equal(health.status, 'degraded')
+  assert.equal(health.services.echo?.status, 'healthy')
+  assert.deepEqual(health.bridge, { kind: 'redis', status: 'disconnected', error: 'connect ECONNREFUSED' })
+  state = { kind: 'redis', isUp: true, problem: '' }
+  assert.equal(status.health().status, 'healthy')
+  assert.deepEqual(status.health().bridge, { kind: 'redis', status: 'connected' })
+  // What it said last is worth nothing then.
+  for (const gone of ['hung', 'dead', 'starting'] as const) {
+    table.setState(THREAD.bridge, gone)
+    assert.equal(status.health().status, 'degraded')
+    assert.equal(status.health().bridge?.error, `its thread is ${gone}`)
+  }
+  assert.equal(subject().status.health().bridge, undefined)
 })
 
 test('status: rates are those between the last two samples', () => {
