@@ -15,7 +15,7 @@ const TIME_MASK = (1n << TIME_BITS) - 1n
 const UNITS_PER_MS = 16
 const WRAP = 2 ** 32
 const TAG_SEED = 1
-/** Longer than any bucket takes to fill: a time that far ahead is one that wrapped. */
+/** No bucket takes longer to fill: a time that far ahead is one that wrapped. */
 const FILL_MS_MAX = 24 * 3_600_000
 
 export class TokenBuckets {
@@ -47,7 +47,9 @@ export class TokenBuckets {
     for (;;) {
       const { index, word } = this.#find(set, tag, now)
       // How far ahead of now the bucket is full again; a bucket that nobody uses is full.
-      const ahead = word >> TIME_BITS === tag ? aheadOf(word, now) : 0
+      const left = word >> TIME_BITS === tag ? aheadOf(word, now) : 0
+      // Emptier than empty is none: its time is long past, and has wrapped.
+      const ahead = left > fillUnits + 1 ? 0 : left
       const missing = ahead + costUnits - fillUnits
       if (missing > 0) return Math.max(1, missing / UNITS_PER_MS)
       const time = BigInt((now + Math.ceil(ahead + costUnits)) % WRAP)

@@ -50,3 +50,14 @@ test('token buckets: time that wraps does not lock anybody out', () => {
   clock.advance(2 * 24 * 3_600_000)
   equal(buckets.take('a', 10, 10), 0)
 })
+
+test('token buckets: whoever comes back after any number of hours finds a bucket', () => {
+  for (let hours = 1; hours <= 10 * 24; hours++) {
+    const clock = new ManualClock(1_000)
+    const buckets = new TokenBuckets(TokenBuckets.allocate(), clock)
+    for (let taken = 0; taken < 10; taken++) equal(buckets.take('a', 10, 10), 0)
+    ok(buckets.take('a', 10, 10) > 0)
+    clock.advance(hours * 3_600_000)
+    equal(buckets.take('a', 10, 10), 0, `${hours} h`)
+  }
+})
