@@ -8,8 +8,13 @@ import { PolyloopError } from '../lib/errors.ts'
 import { chat } from './chat/chat.ts'
 import { echo } from './echo/echo.ts'
 import { isService, type ServiceDefinition } from './service.ts'
+import { sessionProxy } from './session-proxy/session-proxy.ts'
 
-export const SERVICES: readonly ServiceDefinition[] = [echo as ServiceDefinition, chat as ServiceDefinition]
+export const SERVICES: readonly ServiceDefinition[] = [
+  echo as ServiceDefinition,
+  chat as ServiceDefinition,
+  sessionProxy as ServiceDefinition,
+]
 
 /** What modules define. */
 export interface Definitions {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { METRIC_NAMES } from '../../src/observe/family.ts'
 import { ECHO_FAMILIES } from '../../src/services/echo/counter.ts'
+import { SESSION_PROXY_FAMILIES } from '../../src/services/session-proxy/counter.ts'
 import { LineClient } from '../harness/line-client.ts'
 import { type Server, startServer } from '../harness/server.ts'
 import { sessionOn } from '../harness/shard-key.ts'
@@ -31,11 +32,12 @@ after(async () => {
   assert.deepEqual(server.stray, [])
 })
 
-test('admin: /metrics parses and has every family of the runtime and of echo', async () => {
+test('admin: /metrics parses and has every family of the runtime, of echo and of the session proxy', async () => {
   const response = await server.fetch('/metrics')
   assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
   const { families } = await server.metrics()
-  const wanted = [...METRIC_NAMES, ...Object.values(ECHO_FAMILIES).map(({ name }) => name)]
+  const tables = [...Object.values(ECHO_FAMILIES), ...Object.values(SESSION_PROXY_FAMILIES)]
+  const wanted = [...METRIC_NAMES, ...tables.map(({ name }) => name)]
   assert.deepEqual(
     wanted.filter((name) => !families.has(name)),
     [],
@@ -45,7 +47,7 @@ test('admin: /metrics parses and has every family of the runtime and of echo', a
 test('admin: /health names all enabled services, all shards and all listeners', async () => {
   const health = await server.health()
   assert.equal(health.status, 'healthy')
-  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'fault'])
+  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'session-proxy', 'fault'])
   assert.deepEqual(
     health.shards.map(({ id, state }) => [id, state]),
     [
