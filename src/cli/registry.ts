@@ -16,8 +16,28 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   { name: 'chat-udp', summary: 'chat over UDP: ping, status, typing', load: () => import('./chat-udp.ts') },
   {
+    name: 'auth-token-setter',
+    summary: 'session proxy: sets the token of a session',
+    load: () => import('./auth-token-setter.ts'),
+  },
+  {
+    name: 'redis-publisher',
+    summary: 'session proxy: messages down to a session, as a backend',
+    load: () => import('./redis-publisher.ts'),
+  },
+  {
+    name: 'redis-subscriber',
+    summary: 'session proxy: prints what comes up from a session, as a backend',
+    load: () => import('./redis-subscriber.ts'),
+  },
+  {
+    name: 'ws-bidir-client',
+    summary: 'session proxy: a client that pings, and prints what comes down',
+    load: () => import('./ws-bidir-client.ts'),
+  },
+  {
     name: 'load-test',
-    summary: 'load generator for WebSocket, TCP, UDP, HTTP and chat',
+    summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat and the session proxy',
     load: () => import('./load-test.ts'),
   },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },
