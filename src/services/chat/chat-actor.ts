@@ -3,7 +3,7 @@
 import type { ActorContext } from '../../actor/context.ts'
 import { type ActorDefinition, defineActor } from '../../actor/definition.ts'
 import type { MessageType, RecentMessages, StoredMessage } from '../../store/store.ts'
-import { ChatShelf, ChatState, type FrozenChat } from './chat-state.ts'
+import { ChatShelf, ChatState, type FrozenChat, RECENT_MAX } from './chat-state.ts'
 import type { ChatConfig } from './config.ts'
 import { secondsUntil } from './feed.ts'
 import { CHAT_UNKNOWN, type ChatProblem, isDoubtful, problemOf, SEND_CHAT_UNKNOWN, USER_UNKNOWN } from './problem.ts'
@@ -15,6 +15,8 @@ export type { ChatProblem, ChatState }
 export const TYPISTS_LISTED_MAX = 5_000
 /** A chat nobody asks for is forgotten after so long, or after `typingTtl`: nobody types in it any more then. */
 const IDLE_MS = 300_000
+/** A doubtful chat looks so soon, and so often, unless somebody asks for it before. Guessed: a new store's thread is there by then. */
+const LOOK_MS = 500
 
 export interface SendArgument {
   readonly senderId: number
@@ -118,16 +120,38 @@ async function open<Result>(
   const { chatId, recentMax: count } = chat
   let recent: RecentMessages | undefined
   try {
+    if (chat.status === 'doubtful') {
+      await catchUp(chat, context)
+      return run()
+    }
     if (chatId > 0) recent = await context.store.recentMessages({ chatId, count })
   } catch (error) {
+    if (chat.status === 'doubtful') doubt(chat, context)
     return problemOf(error)
   }
   if (recent === undefined) {
     context.stop()
     return unknown
   }
-  chat.open(recent, context)
+  chat.open(recent)
   return run()
+}
+
+/** What was committed without our hearing of it, subscribers have not heard of, either. */
+async function catchUp(chat: ChatState, context: ActorContext): Promise<void> {
+  const { chatId, cache } = chat
+  for (let isMore = true; isMore; ) {
+    const messages = await context.store.messages({ chatId, from: cache.total + 1, count: RECENT_MAX })
+    for (const message of messages) chat.committed(message, context)
+    isMore = messages.length === RECENT_MAX
+  }
+  chat.status = 'open'
+}
+
+/** Subscribers wait, even if nobody asks for the chat. */
+function doubt(chat: ChatState, context: ActorContext): void {
+  chat.status = 'doubtful'
+  context.after('look', LOOK_MS, 'look')
 }
 
 function send(
@@ -140,11 +164,11 @@ function send(
     context,
     () => context.store.addMessage({ chatId: chat.chatId, senderId, content, type, createSender }),
     (message) => {
-      chat.committed(message, context)
+      if (!chat.committed(message, context) && chat.status === 'open') doubt(chat, context)
       return { ok: true, id: message.id }
     },
     (error) => {
-      if (isDoubtful(error)) chat.status = 'doubtful'
+      if (isDoubtful(error) && chat.status === 'open') doubt(chat, context)
     },
   )
 }

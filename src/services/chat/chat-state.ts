@@ -12,8 +12,8 @@ import { StoreCalls } from './store-calls.ts'
 export const TYPISTS_MAX = 100_000
 /** One user's typing is pushed to a chat once in so long. */
 export const TYPING_PUSH_MS = 1_000
-/** Messages read when a chat is opened: the longest page. */
-const RECENT_MAX = 200
+/** Messages read at once, when a chat is opened and when it is doubtful: the longest page. */
+export const RECENT_MAX = 200
 /** At most sixteen digits: a safe integer is checked for behind it. */
 const CHAT_ID = /^[1-9]\d{0,15}$/
 
@@ -31,11 +31,13 @@ export interface FrozenChat {
     readonly pushedAtMs: number
     readonly deadlineMs: number
   }[]
+  /** Of a doubtful chat: messages that its subscribers were told of. */
+  readonly toldTotal: number | undefined
 }
 
 /**
  * `closed`: not looked up yet, or unknown. `doubtful`: the outcome of a call is not known, so that the store may have
- * more messages than were counted; it is looked up again.
+ * more messages than were counted; they are looked up, and told, before anything else is.
  */
 export type ChatStatus = 'closed' | 'open' | 'doubtful'
 
@@ -81,21 +83,21 @@ export class ChatState {
     return Math.min(RECENT_MAX, Math.floor(this.#shelf.caches.chatBytesMax / MESSAGE_OVERHEAD_BYTES))
   }
 
-  open({ total, messages }: RecentMessages, context: ActorContext): void {
-    const { status, cache } = this
-    const toldTotal = cache.total
-    cache.load(total, messages)
+  open({ total, messages }: RecentMessages): void {
+    this.cache.load(total, messages)
     this.status = 'open'
-    if (status !== 'doubtful') return
-    // Committed without our hearing of it: subscribers have not, either.
-    for (const message of messages) if (message.sequence > toldTotal) this.#push(message, context)
   }
 
-  committed(message: StoredMessage, context: ActorContext): void {
-    this.cache.append(message)
+  /** False: one before it was not heard of, and subscribers are told of that one first. */
+  committed(message: StoredMessage, context: ActorContext): boolean {
     const typist = this.typists.get(message.senderId)
     if (typist !== undefined) typist.value.isTyping = false
-    this.#push(message, context)
+    const { total } = this.cache
+    if (message.sequence > total + 1) return false
+    if (message.sequence <= total) return true // told already
+    this.cache.append(message)
+    this.#shelf.feeds.publish(context, this.#feed, messageLine(message))
+    return true
   }
 
   type(userId: number, context: ActorContext): void {
@@ -116,11 +118,16 @@ export class ChatState {
       pushedAtMs: value.pushedAtMs,
       deadlineMs,
     }))
+    const toldTotal = this.status === 'doubtful' ? this.cache.total : undefined
     this.release()
-    return { typists }
+    return { typists, toldTotal }
   }
 
-  thaw({ typists }: FrozenChat): void {
+  thaw({ typists, toldTotal }: FrozenChat): void {
+    if (toldTotal !== undefined) {
+      this.status = 'doubtful'
+      this.cache.load(toldTotal, [])
+    }
     for (const { userId, isTyping, pushedAtMs, deadlineMs } of typists)
       this.typists.restore(userId, { isTyping, pushedAtMs }, deadlineMs)
   }
@@ -129,9 +136,5 @@ export class ChatState {
   release(): void {
     this.cache.release()
     this.typists.clear()
-  }
-
-  #push(message: StoredMessage, context: ActorContext): void {
-    this.#shelf.feeds.publish(context, this.#feed, messageLine(message))
   }
 }

@@ -19,13 +19,13 @@ const MESSAGE: StoredMessage = {
 }
 const RECENT = { total: 1, messages: [MESSAGE] }
 const BYTES = MESSAGE_OVERHEAD_BYTES + 2
-// A chat that opens for the first time tells nobody, and so uses nothing of it.
+// Nothing of it is used here.
 const NOBODY = {} as ActorContext
 
 function opened(shelf: ChatShelf): ChatState {
   const chat = new ChatState(shelf, '1')
-  chat.open(RECENT, NOBODY)
-  chat.thaw({ typists: [{ userId: 1, isTyping: true, pushedAtMs: 0, deadlineMs: 5_000 }] })
+  chat.open(RECENT)
+  chat.thaw({ typists: [{ userId: 1, isTyping: true, pushedAtMs: 0, deadlineMs: 5_000 }], toldTotal: undefined })
   return chat
 }
 
@@ -51,7 +51,7 @@ test('chat: one that failed and begins anew takes the place of its first life', 
 test('chat: its actor lets go of everything when it is passivated', async () => {
   const definition = chatActor(CONFIG)
   const chat = await definition.create('1', NOBODY)
-  chat.open(RECENT, NOBODY)
+  chat.open(RECENT)
   assert.equal(chat.cache.bytes, BYTES)
   await definition.passivated?.(chat, NOBODY)
   assert.equal(chat.cache.bytes, 0)
