@@ -7,6 +7,8 @@ import { availableParallelism } from 'node:os'
 // Slow suites, which need workers, sockets, browsers or a Redis server; everything else is a unit test.
 const SUITES = ['conformance', 'integration', 'faults', 'e2e']
 const root = new URL('..', import.meta.url).pathname
+// Every file is a process, and most start servers: the same code is stripped and compiled once.
+process.env.NODE_COMPILE_CACHE ??= `${root}node_modules/.cache/compile`
 const chosen = process.argv[2] ?? 'all'
 
 if (chosen === 'all') run('npm', ['run', '--silent', 'check'])
