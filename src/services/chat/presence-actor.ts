@@ -128,7 +128,7 @@ export function presenceActor(
     const goneId = presence.set(userId, statusNow(status, context), context.clock.nowMs())
     if (!presence.isArmed) arm(presence, context)
     if (before !== status) tell(chatIds, statusLine(userId, status, expiresIn), context)
-    return goneId === undefined ? DONE : tellGone(goneId, context).then(() => DONE)
+    return goneId === undefined ? DONE : tellGone(presence, goneId, context).then(() => DONE)
   }
 
   // What is over but not dropped waits in the table, where lists leave it out: a move takes it along.
@@ -138,7 +138,7 @@ export function presenceActor(
     for (let next = presence.oldest; next !== undefined && next.deadlineMs <= nowMs; next = presence.oldest) {
       if (told.length === EXPIRED_MAX) break
       presence.delete(next.key)
-      told.push(tellGone(next.key, context))
+      told.push(tellGone(presence, next.key, context))
     }
     if (told.length > 0) return context.interleave(Promise.all(told).finally(() => arm(presence, context)))
     arm(presence, context)
@@ -152,10 +152,11 @@ export function presenceActor(
     context.after('expire', Math.max(0, Math.ceil(next.deadlineMs - context.clock.nowMs())), 'expire')
   }
 
-  async function tellGone(userId: number, context: ActorContext): Promise<void> {
+  async function tellGone(presence: PresenceState, userId: number, context: ActorContext): Promise<void> {
     try {
       const chatIds = await context.store.chatIdsOf({ userId })
-      tell(chatIds ?? [], statusLine(userId, OFFLINE, 0), context)
+      // A change that was open when its time was over has told that the user is here.
+      if (presence.statusOf(userId) === undefined) tell(chatIds ?? [], statusLine(userId, OFFLINE, 0), context)
     } catch (error) {
       // Nobody waits for an answer, and nobody is told: a list shows it.
       feeds.untold(context, { problem: problemOf(error).text })

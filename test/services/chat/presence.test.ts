@@ -202,6 +202,22 @@ test('presence: a list comes by user id in pieces', async () => {
   assert.equal((await list(world, -1)).length, PRESENCE_LISTED_MAX)
 })
 
+test('presence: whoever changes in the moment of going is not told to be gone', async () => {
+  const world = createWorld()
+  await status(world, 3, 'online')
+  await world.pass(59_900)
+  world.takePublished()
+  world.isHeld = true
+  const changed = world.presence.ask('status', { userId: 3, status: 'away' })
+  await world.run()
+  await world.pass(100 + LATE_MS)
+  assert.deepEqual(world.takeCalled().slice(-2), ['chatIdsOf', 'chatIdsOf'])
+  world.isHeld = false
+  assert.deepEqual(await world.answerOf(changed), DONE)
+  assert.deepEqual(world.takePublished(), [statusLine(3, 'away', 60, 2)])
+  assert.deepEqual(await listed(world), ['3 away 60'])
+})
+
 test('presence: a store that fails is a typed text, and the actor goes on', async () => {
   const world = createWorld()
   await status(world, 3, 'online')
