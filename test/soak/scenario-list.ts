@@ -6,6 +6,7 @@ import { faults } from './faults.ts'
 import { idle } from './idle.ts'
 import { reload } from './reload.ts'
 import type { Scenario } from './scenario.ts'
+import { sessionProxy } from './session-proxy.ts'
 import { simulation } from './simulation.ts'
 import { rings, websocketFuzz } from './suite.ts'
 import { topics } from './topics.ts'
@@ -19,6 +20,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reload,
   topics,
   chat,
+  'session-proxy': sessionProxy,
   idle,
   echo,
 }
