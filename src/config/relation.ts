@@ -26,6 +26,8 @@ const RISING: readonly (readonly [string, string])[] = [
   ['net.sendBuffer.max', 'net.memory'],
   ['ring.messageMax', 'ring.overflow'],
   ['bridge.redis.backoff.min', 'bridge.redis.backoff.max'],
+  ['services.session-proxy.maxMessageBytes', 'ring.messageMax'],
+  ['services.session-proxy.pingInterval', 'services.session-proxy.pingTimeout'],
 ]
 
 export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, Resolved>): ConfigProblem[] {

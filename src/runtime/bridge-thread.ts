@@ -15,6 +15,7 @@ import type { ThreadMetrics } from '../observe/metrics.ts'
 import { createNodeWheel } from '../timer/node-wheel.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import { CallThread } from './call-thread.ts'
+import { recordBytesMaxOf } from './limits.ts'
 import type { CallControl, ThreadData } from './thread-data.ts'
 
 /** Share of the longest record that payloads of one answer may fill: names, offsets and heads need the rest. */
@@ -30,7 +31,7 @@ export class BridgeThread implements CallControl {
     this.#thread = new CallThread(data, port, (source, kind, record) => this.#host.receive(source, kind, record))
     const { base } = this.#thread
     const { mesh, metrics, log, clock } = base
-    const { bridge, ring } = data.config
+    const { bridge } = data.config
     this.#wheel = createNodeWheel(clock)
     const dropped = metrics.counter(FAMILIES.bridgeDropped)
     const messages = metrics.counter(FAMILIES.bridgeMessages)
@@ -47,7 +48,7 @@ export class BridgeThread implements CallControl {
       clock,
       wheel: this.#wheel,
       log,
-      limits: { ...BRIDGE_LIMITS, callsMax: bridge.queue, answerBytesMax: ring.messageMax },
+      limits: { ...BRIDGE_LIMITS, callsMax: bridge.queue, answerBytesMax: recordBytesMaxOf(data.config) },
       life: data.generation,
       onState: (isUp, problem) => base.tell({ kind: 'bridge', isUp, problem }),
     })

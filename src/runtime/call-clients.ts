@@ -9,6 +9,7 @@ import { ABSENT_STORE } from '../store/absent-store.ts'
 import type { Store } from '../store/store.ts'
 import { StoreClient } from '../store/store-client.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
+import { recordBytesMaxOf } from './limits.ts'
 
 export interface CallClientsOptions {
   readonly usesStore: boolean
@@ -40,7 +41,7 @@ export class CallClients {
   constructor(options: CallClientsOptions) {
     this.#options = options
     const { config, generation, clock, wheel, toThread, onError } = options
-    const common = { clock, wheel, generation, callBytesMax: config.ring.messageMax }
+    const common = { clock, wheel, generation, callBytesMax: recordBytesMaxOf(config) }
     if (options.usesStore) {
       this.#store = new StoreClient({
         ...common,

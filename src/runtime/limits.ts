@@ -1,6 +1,14 @@
-// The limits of connections, out of the configuration.
+// The limits of connections and records, out of the configuration.
 import type { CoreConfig } from '../config/core-options.ts'
 import type { NetLimits } from '../net/event-loop.ts'
+
+/** What a record may say beside its message: a name of 1 KiB, numbers. `ring.messageMax` is about messages. */
+const RECORD_ROOM_BYTES = 4 * 1024
+
+/** Longest record of a ring. */
+export function recordBytesMaxOf({ ring }: CoreConfig): number {
+  return ring.messageMax + RECORD_ROOM_BYTES
+}
 
 export function limitsOf({ net }: CoreConfig): NetLimits {
   return {

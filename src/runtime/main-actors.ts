@@ -18,6 +18,7 @@ import { createNodeWheel } from '../timer/node-wheel.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
 import { CallClients } from './call-clients.ts'
+import { recordBytesMaxOf } from './limits.ts'
 import type { LinkBook } from './link-book.ts'
 
 /** For as many answers as may be under way: a turn brings hundreds of them. */
@@ -58,7 +59,7 @@ export class MainActors {
         if (!this.#calls.receive(kind, record)) this.#actors.receive(kind, source, record)
       },
       overflowBytesMax: config.ring.overflow,
-      messageBytesMax: config.ring.messageMax,
+      messageBytesMax: recordBytesMaxOf(config),
       bell: config.ring.doorbell === 'port' ? 'port' : 'wait-async',
       clock,
     })

@@ -8,6 +8,7 @@ import { OnDemandEngine } from '../store/on-demand-engine.ts'
 import type { StoreEngine } from '../store/store-engine.ts'
 import { STORE_LIMITS, StoreHost } from '../store/store-host.ts'
 import { CallThread } from './call-thread.ts'
+import { recordBytesMaxOf } from './limits.ts'
 import type { CallControl, ThreadData } from './thread-data.ts'
 
 export class StoreThread implements CallControl {
@@ -18,7 +19,7 @@ export class StoreThread implements CallControl {
   constructor(data: ThreadData, port: MessagePort) {
     this.#thread = new CallThread(data, port, (source, kind, record) => this.#host.receive(source, kind, record))
     const { mesh, metrics, log, clock } = this.#thread.base
-    const { store, ring } = data.config
+    const { store } = data.config
     this.#engine = new OnDemandEngine(() => this.#createEngine())
     this.#host = new StoreHost({
       engine: this.#engine,
@@ -27,7 +28,7 @@ export class StoreThread implements CallControl {
       batchSize: metrics.histogram(FAMILIES.storeBatch).cell({}),
       log,
       clock,
-      limits: { ...STORE_LIMITS, callsMax: store.queue, answerBytesMax: ring.messageMax },
+      limits: { ...STORE_LIMITS, callsMax: store.queue, answerBytesMax: recordBytesMaxOf(data.config) },
     })
   }
 

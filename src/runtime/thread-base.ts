@@ -8,6 +8,7 @@ import { createLogger, type Logger } from '../observe/logger.ts'
 import { ThreadMetrics } from '../observe/metrics.ts'
 import { ThreadSampler } from '../observe/thread-sampler.ts'
 import { Mesh, type MeshSink } from '../ring/mesh.ts'
+import { recordBytesMaxOf } from './limits.ts'
 import type { ForgetNotice, LinkNotice, NoticeToMain, NoticeToThread, ThreadData, UnlinkNotice } from './thread-data.ts'
 
 /** A thread is called hung long after it missed several of these. */
@@ -60,7 +61,7 @@ export class ThreadBase {
       beginTurn: () => this.enterTurn(),
       leaveTurn: () => this.leaveTurn(),
       overflowBytesMax: data.config.ring.overflow,
-      messageBytesMax: data.config.ring.messageMax,
+      messageBytesMax: recordBytesMaxOf(data.config),
       bell: data.config.ring.doorbell === 'port' ? 'port' : 'wait-async',
       clock: this.clock,
       onFault: (fault) => faults.warn(fault),

@@ -73,7 +73,7 @@ test('store: nobody needs one: there is no thread, and no file', async () => {
 test('store: for actors alone the file is made when the first of them saves', async () => {
   using folder = new Folder()
   await using runtime = await start(folder, { only: ['echo'] })
-  assert.deepEqual(threadsOf(runtime), ['main ready', 'acceptor ready', 'store ready'])
+  assert.deepEqual(threadsOf(runtime), ['main ready', 'acceptor ready', 'bridge ready', 'store ready'])
   assert.equal(existsSync(folder.file), false)
   assert.equal(await runtime.actor(account, 'ada').ask('add', 1), 1)
   assert.ok(existsSync(folder.file))

@@ -9,7 +9,7 @@ import { channelOf } from './member.ts'
 import { isSessionId } from './target.ts'
 
 const PATH = '/api/v1/session-proxy/:id'
-/** Of a message; `ring.messageMax` is below it by default. */
+/** Of a message; `ring.messageMax` says how long one may be. */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 const TOKEN_BYTES_MAX = 8 * 1024
 

@@ -31,7 +31,7 @@ export const SESSION_PROXY_OPTIONS = {
   maxMessageBytes: option(
     size({ min: '1KiB', max: '64MiB' }),
     '1MiB',
-    'Longest text of a client; a longer one gets an error and close code 1009. `ring.messageMax` must be at least 2 KiB more, or the longest ones are answered `Upstream unavailable`.',
+    'Longest text of a client; a longer one gets an error and close code 1009. At most `ring.messageMax`.',
   ),
   gapNotice: option(
     boolean(),
@@ -42,7 +42,7 @@ export const SESSION_PROXY_OPTIONS = {
   pingTimeout: option(
     duration({ min: '200ms', max: '2h' }),
     '30s',
-    'A client from which nothing came for so long is dropped with 1001. Keep it above `pingInterval`.',
+    'A client from which nothing came for so long is dropped with 1001. At least `pingInterval`; twice as long leaves a client time to answer.',
   ),
 } as const
 
