@@ -9,8 +9,6 @@ import type { WebSocketClient } from './web-socket-client.ts'
 const OPENED_AT_ONCE = 50
 const ROUND_MS = 20
 const FAULTS_KEPT = 20
-/** The ids of the crowd; other sessions of a test have other names. */
-const NAME = 'crowd-'
 
 class Member {
   readonly session: string
@@ -68,25 +66,26 @@ export class ProxyCrowd implements Disposable {
   /** By session: what the backend heard, in order. */
   readonly up = new Map<string, number[]>()
   readonly #proxy: RedisProxy
+  readonly #name: string
   readonly #sessions: readonly string[]
   readonly #ear: Redis
   #running: Promise<void> | undefined
   #isStopped = false
 
-  constructor(proxy: RedisProxy, sessions: readonly string[]) {
+  constructor(proxy: RedisProxy, name: string, sessions: readonly string[]) {
     this.#proxy = proxy
+    this.#name = name
     this.#sessions = sessions
     this.#ear = new Redis(proxy.redis.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
     this.#ear.on('error', () => {}) // it comes back by itself
     this.#ear.on('pmessage', (_pattern: string, channel: string, payload: string) => this.#hearUp(channel, payload))
   }
 
-  static async open(proxy: RedisProxy, sessionCount: number, perSession = 1): Promise<ProxyCrowd> {
-    const crowd = new ProxyCrowd(
-      proxy,
-      Array.from({ length: sessionCount }, (_, index) => `${NAME}${index}`),
-    )
-    await crowd.#ear.psubscribe(`session:${NAME}*:up`)
+  /** Its sessions are called `<name>-<n>`; nobody else's may begin so. */
+  static async open(proxy: RedisProxy, sessionCount: number, perSession = 1, name = 'crowd'): Promise<ProxyCrowd> {
+    const sessions = Array.from({ length: sessionCount }, (_, index) => `${name}-${index}`)
+    const crowd = new ProxyCrowd(proxy, name, sessions)
+    await crowd.#ear.psubscribe(`session:${name}-*:up`)
     await Promise.all(crowd.#sessions.map((session) => proxy.backend.setToken(session, TOKEN)))
     const wanted = crowd.#sessions.flatMap((session) => Array.from({ length: perSession }, () => session))
     for (let start = 0; start < wanted.length; start += OPENED_AT_ONCE) {
@@ -132,7 +131,7 @@ export class ProxyCrowd implements Disposable {
   /** From here on everything arrives, in both directions. */
   async assertFlows(rounds: number): Promise<void> {
     const isBack = async (): Promise<boolean> =>
-      (await this.#proxy.backend.redis.publish(`session:${NAME}probe:up`, '0').catch(() => 0)) === 1
+      (await this.#proxy.backend.redis.publish(`session:${this.#name}-probe:up`, '0').catch(() => 0)) === 1
     await waitUntil('the backend listens again', isBack)
     // Of its two connections each comes back for itself.
     const isHealthy = async (): Promise<boolean> => (await this.#proxy.request('GET', '/health')).status === 200
