@@ -37,7 +37,8 @@ export class BridgeThread implements CallControl {
     const messages = metrics.counter(FAMILIES.bridgeMessages)
     this.#host = new BridgeHost({
       engine: (events) => this.#createEngine(events),
-      send: (thread, ...record) => mesh.send(thread, 'data', ...record),
+      send: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
+        mesh.send(thread, 'data', kind, head, headBytes, body, bodyStart, bodyBytes),
       cells: {
         messagesIn: messages.cell({ direction: 'in' }),
         messagesOut: messages.cell({ direction: 'out' }),

@@ -45,7 +45,8 @@ export class CallClients {
     if (options.usesStore) {
       this.#store = new StoreClient({
         ...common,
-        send: (...record) => toThread(THREAD.store, ...record),
+        send: (kind, head, headBytes, body, bodyStart, bodyBytes) =>
+          toThread(THREAD.store, kind, head, headBytes, body, bodyStart, bodyBytes),
         timeoutMs: config.store.timeout,
         callsMax: config.store.calls,
       })
@@ -53,7 +54,8 @@ export class CallClients {
     if (options.usesBridge) {
       this.#bridge = new BridgeClient({
         ...common,
-        send: (...record) => toThread(THREAD.bridge, ...record),
+        send: (kind, head, headBytes, body, bodyStart, bodyBytes) =>
+          toThread(THREAD.bridge, kind, head, headBytes, body, bodyStart, bodyBytes),
         timeoutMs: config.bridge.timeout,
         callsMax: config.bridge.calls,
         onError,

@@ -107,7 +107,8 @@ export class Shard implements ShardControl {
       generation: data.generation,
       clock,
       wheel,
-      toThread: (...record) => this.#started?.actors.toThread(...record) ?? false,
+      toThread: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) =>
+        this.#started?.actors.toThread(thread, kind, head, headBytes, body, bodyStart, bodyBytes) ?? false,
       onError: (error) => handlerErrors.error(errorFields(error)),
     })
     const rows = Array.from({ length: SEATS_MAX }, (_, seat) => table.row(threadOfSeat(seat)))
