@@ -44,6 +44,7 @@ export class RedisLink {
   /** Since when a probe waits for its answer; undefined: none does. */
   #probedMs: number | undefined
   #bytesRead = 0
+  #lookedMs = 0
 
   constructor(options: RedisLinkOptions) {
     this.#options = options
@@ -125,6 +126,7 @@ export class RedisLink {
     this.state = 'ready'
     const { wheel, limits, onReady } = this.#options
     wheel.cancel(this.#timer)
+    this.#lookedMs = this.#options.clock.nowMs()
     this.#timer = wheel.schedule(limits.pingMs, this.#probe)
     onReady(this)
   }
@@ -135,10 +137,13 @@ export class RedisLink {
     const { clock, wheel, limits } = this.#options
     const nowMs = clock.nowMs()
     const { bytesRead } = this.#redis.stream
+    // When this thread itself stood still, an answer may be there that nobody has read.
+    const isLate = nowMs - this.#lookedMs > 2 * limits.pingMs
+    this.#lookedMs = nowMs
     if (this.#probedMs === undefined) {
       this.#probedMs = nowMs
       void this.#sendProbe(nowMs)
-    } else if (bytesRead !== this.#bytesRead) {
+    } else if (bytesRead !== this.#bytesRead || isLate) {
       this.#probedMs = nowMs
     } else if (nowMs - this.#probedMs >= limits.pingTimeoutMs) {
       this.end(`no answer within ${limits.pingTimeoutMs} ms`)

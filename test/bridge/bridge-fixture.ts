@@ -24,8 +24,8 @@ export const bytes = (text: string): Buffer => Buffer.from(text)
 export const QUICK: RedisLimits = {
   ...REDIS_LIMITS,
   connectTimeoutMs: 1_000,
-  pingMs: 50,
-  pingTimeoutMs: 300,
+  pingMs: 100,
+  pingTimeoutMs: 1_000,
   backoffMinMs: 10,
   backoffMaxMs: 100,
   clusterRefreshMs: 500,
