@@ -1,7 +1,7 @@
 // What goes through an open session (PROTOCOLS 5.2): every row of the table, order, several connections. S3 to S7.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { nextText, RedisProxy } from '../harness/proxy-server.ts'
+import { GAP, nextText, RedisProxy } from '../harness/proxy-server.ts'
 import { pause, waitUntil, within } from '../harness/wait.ts'
 
 const MAX_BYTES = 1_048_576
@@ -130,18 +130,19 @@ test('session-proxy: a text over 1 MiB is answered and closes with 1009, in one 
 
 test('session-proxy: downstream is text, verbatim, whatever it says', async () => {
   using client = await proxy.enter('down')
-  const payloads = [
-    '',
-    'no json',
-    '{"type":"data","payload":"Message #1"}',
-    ' ж😀\n',
-    '\u0000',
-    'x'.repeat(2 * MAX_BYTES),
-  ]
+  const payloads = ['', 'no json', '{"type":"data","payload":"Message #1"}', ' ж😀\n', '\u0000', 'x'.repeat(MAX_BYTES)]
   for (const payload of payloads) {
     await proxy.backend.publish('down', payload)
     assert.equal(await nextText(client), payload)
   }
+})
+
+test('session-proxy: in place of a payload that no thread may send another there is a gap notice', async () => {
+  using client = await proxy.enter('huge')
+  await proxy.backend.publish('huge', 'before')
+  await proxy.backend.publish('huge', 'x'.repeat(2 * MAX_BYTES))
+  await proxy.backend.publish('huge', 'after')
+  assert.deepEqual([await nextText(client), await nextText(client), await nextText(client)], ['before', GAP, 'after'])
 })
 
 test('session-proxy: a payload that is not UTF-8 is dropped and counted', async () => {

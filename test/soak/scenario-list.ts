@@ -7,6 +7,7 @@ import { idle } from './idle.ts'
 import { reload } from './reload.ts'
 import type { Scenario } from './scenario.ts'
 import { sessionProxy } from './session-proxy.ts'
+import { sessionProxyHeartbeat } from './session-proxy-heartbeat.ts'
 import { simulation } from './simulation.ts'
 import { rings, websocketFuzz } from './suite.ts'
 import { topics } from './topics.ts'
@@ -21,6 +22,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   topics,
   chat,
   'session-proxy': sessionProxy,
+  'session-proxy-heartbeat': sessionProxyHeartbeat,
   idle,
   echo,
 }
