@@ -65,11 +65,12 @@ export class SqliteOperations implements StoreOperations {
       `SELECT ${MESSAGE_COLUMNS} FROM messages WHERE chat_id = ? AND sequence >= ? AND sequence < ? ORDER BY sequence`,
     )
     this.#selectChat = prepare(`${CHAT_QUERY} WHERE c.id = ?`)
-    // The thousand are chosen before any message is looked up.
+    // The thousand are chosen before any message is looked up. CROSS JOIN, because it keeps its order in SQLite: the chats
+    // of one user lie in the order of their ids, and IN would list them first, which takes twice as long.
     this.#selectChatsOf = prepare(
       `${CHAT_QUERY} WHERE c.id IN (
-         SELECT id FROM chats WHERE id IN (SELECT chat_id FROM participants WHERE user_id = ?)
-         ORDER BY updated_at DESC, id DESC LIMIT ${LISTED_MAX})
+         SELECT own.id FROM participants p CROSS JOIN chats own ON own.id = p.chat_id WHERE p.user_id = ?
+         ORDER BY own.updated_at DESC, own.id DESC LIMIT ${LISTED_MAX})
        ORDER BY c.updated_at DESC, c.id DESC`,
     )
     this.#selectChatIdsOf = prepare(
