@@ -53,6 +53,7 @@ export type { ListeningAddress } from './net/listener-spec.ts'
 export type { SessionKey, SessionOf } from './net/session-key.ts'
 export { createEventLoop, type StandaloneLoop, type StandaloneLoopOptions } from './net/standalone-loop.ts'
 export { encodeFrame, OPCODE } from './net/websocket/frame.ts'
+export type { AdminAnswer, AdminEvents, AdminRequest, AdminRoute } from './observe/admin-route.ts'
 export type { CloseReason, Family } from './observe/family.ts'
 export type { LogStream } from './observe/log-sink.ts'
 export type { Logger } from './observe/logger.ts'
@@ -62,6 +63,7 @@ export { slotOf } from './placement/slots.ts'
 export { type CreateRuntimeOptions, createRuntime } from './runtime/create-runtime.ts'
 export type { Runtime } from './runtime/runtime.ts'
 export {
+  type AdminContext,
   defineService,
   type ServiceContext,
   type ServiceDefinition,

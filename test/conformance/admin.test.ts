@@ -119,7 +119,7 @@ test('admin: no label contains an address, a client or session id, or a token', 
   }
   // Numbers are shards and bucket bounds, never ports.
   const shards = new Set(series.map(({ labels }) => labels.shard))
-  assert.deepEqual([...shards].sort(), ['0', '1', 'acceptor', 'main', 'store'])
+  assert.deepEqual([...shards].sort(), ['0', '1', 'acceptor', 'bridge', 'main', 'store'])
 })
 
 test('admin: /ready is 503 until all listeners are open, then 200, and 503 while the process drains', async () => {
