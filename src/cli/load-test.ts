@@ -80,7 +80,7 @@ export function register(command: Command, context: CommandContext): void {
       if (more.length > 0) command.error(`too many arguments: one target at a time, not also ${more.join(' ')}`)
       const foreign = foreignFlagsOf(options)
       if (foreign.length > 0) command.error(`without a target only: ${foreign.join(', ')}`)
-      context.setStatus(await runLoadTest(target, options, toolIo(context)))
+      context.setStatus(await runLoadTest(target, options, toolIo(context), environment))
     })
 }
 
@@ -110,10 +110,16 @@ export async function runSessionProxyTest(
 }
 
 /** 0; 1 when there was an error or a message is missing; 2 when the options make no sense. */
-export async function runLoadTest(target: string, options: LoadTestOptions, io: ToolIo): Promise<ExitStatus> {
+export async function runLoadTest(
+  target: string,
+  options: LoadTestOptions,
+  io: ToolIo,
+  environment: Readonly<Record<string, string | undefined>> = {},
+): Promise<ExitStatus> {
   const { plans, problems } = parseLoadPlans(target, options, {
     cores: availableParallelism(),
     seed: randomInt(2 ** 32),
+    environment,
   })
   if (problems !== undefined) {
     for (const problem of problems) io.stderr.write(`load-test: ${problem}\n`)

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import type { RunReport } from '../../src/cli/load/report.ts'
 import type { SessionReport } from '../../src/cli/load/session/report.ts'
 import { type RedisServer, startRedis } from '../harness/redis.ts'
 import { type Server, startServer } from '../harness/server.ts'
@@ -165,10 +166,27 @@ test('load test: jitter, JSON, and Ctrl-C in the middle', async () => {
   assert.equal(redis.command('KEYS', 'session:load-test-*'), '')
 })
 
+test('load test: the general generator, closed and open, over several threads', async () => {
+  const target = `session-proxy://127.0.0.1:${server.port('session-proxy.ws')}`
+  const common = [target, '--connections=6', '--threads=2', '--warmup=0', '--duration=500ms', '--json']
+  for (const how of ['--window=4', '--rate=200']) {
+    await using load = new Tool('load-test', ...common, how)
+    assert.equal(await load.status(), 0, load.err)
+    const { runs } = JSON.parse(load.out) as { readonly runs: readonly RunReport[] }
+    const { connections, messages, errors } = runs[0] as RunReport
+    assert.deepEqual([connections.opened, errors.total], [6, 0])
+    assert.ok(messages.sent >= 50 && messages.answered === messages.sent, load.out)
+    await waitUntil('no key is left', () => redis.command('KEYS', 'session:load-test-*') === '')
+  }
+})
+
 test('load test: without Redis, or without a proxy, it says so with 1', async () => {
   await using alone = new Tool('load-test', '1', '0', '0', '1', '127.0.0.1', '1', '--redis-url=redis://127.0.0.1:1')
   assert.equal(await alone.status(), 1)
   assert.match(alone.err, /load-test: no connection to redis:\/\/127\.0\.0\.1:1: /)
+  await using general = new Tool('load-test', 'session-proxy', '--connections=2', '--redis-url=redis://127.0.0.1:1')
+  assert.equal(await general.status(), 1)
+  assert.match(general.out, /2 failed.*connect-failed: 2 .*no connection to redis:\/\/127\.0\.0\.1:1: /s)
   await using nobody = new Tool('load-test', '3', '0', '0', '1', '127.0.0.1', '1')
   assert.equal(await nobody.status(), 1)
   assert.match(nobody.out, /Errors: 3\n\nLatency Statistics:\n {2}no measurements\n/)

@@ -6,8 +6,9 @@ import { lineLink } from './line-link.ts'
 import type { Link, LinkAddress, LinkListener } from './link.ts'
 import type { MessageIds } from './message-ids.ts'
 import type { LoadPlan } from './plan.ts'
+import { SessionLink, SessionRedis } from './session/link.ts'
 import { UdpLink } from './udp-link.ts'
-import { WsLink } from './ws-link.ts'
+import { WsLink, requestOf as wsRequestOf } from './ws-link.ts'
 
 /** Connections from one address to one target: Linux has 28,232 ephemeral ports by default. */
 export const CONNECTIONS_PER_ADDRESS = 20_000
@@ -18,6 +19,7 @@ export class Opening {
   readonly #address: string
   readonly #ids: MessageIds | undefined
   readonly #request: Buffer
+  readonly #redis: SessionRedis | undefined
 
   /** `ids` is what links of chat check theirs with. */
   constructor(plan: LoadPlan, address: string, ids: MessageIds | undefined) {
@@ -25,6 +27,7 @@ export class Opening {
     this.#address = address
     this.#ids = ids
     this.#request = plan.http === undefined ? Buffer.alloc(0) : requestOf(plan, plan.http)
+    this.#redis = plan.session === undefined ? undefined : new SessionRedis(plan.session)
   }
 
   link(connection: number, listener: LinkListener): Link {
@@ -32,13 +35,18 @@ export class Opening {
     const where = this.address(connection)
     switch (plan.transport) {
       case 'ws':
-        return new WsLink(plan, connection, where, listener)
+        return new WsLink(plan, where, listener, wsRequestOf(plan, connection))
       case 'tcp':
         return lineLink(plan, where, listener)
       case 'udp':
         return new UdpLink(where, listener)
       case 'http':
         return new HttpLink(this.#request, plan.timeoutMs, where, listener)
+      case 'session-proxy': {
+        const redis = this.#redis
+        assert(redis !== undefined, 'a plan for the session proxy has one')
+        return new SessionLink(plan, connection, where, redis, listener)
+      }
       case 'chat': {
         const { chat, sizeBytes, timeoutMs } = plan
         const ids = this.#ids

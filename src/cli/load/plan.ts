@@ -1,6 +1,8 @@
 // What a load test will do, read from the command line: every value checked against its limit, all problems at once.
 // Pure: no socket, no clock.
+import type { RedisAddress } from '../../lib/redis-address.ts'
 import { OptionReader } from '../option-reader.ts'
+import { redisAddressOf } from '../redis-address.ts'
 import { CONNECTIONS_MAX as CONNECTION_NUMBERS_MAX, MESSAGE_BYTES_MIN } from './message.ts'
 
 export const CONNECTIONS_MAX = Math.min(100_000, CONNECTION_NUMBERS_MAX)
@@ -11,14 +13,21 @@ export const THREADS_MAX = 64
 const TIMEOUT_MS_MAX = 60_000
 const RAMP_PER_SECOND_MAX = 100_000
 /** A line of the echo service: longer ones come back in pieces. A datagram over IPv4. The echo service's WebSocket limit. */
-const SIZE_BYTES_MAX = { tcp: 65_536, udp: 65_507, ws: 1_048_576, chat: 4_000, http: 0 } as const
+const SIZE_BYTES_MAX = {
+  tcp: 65_536,
+  udp: 65_507,
+  ws: 1_048_576,
+  chat: 4_000,
+  http: 0,
+  'session-proxy': 1_048_576,
+} as const
 const SUBSCRIBERS_MAX = 10_000
 /** A body is typed on the command line. */
 const BODY_BYTES_MAX = 1_048_576
 /** A datagram that did not come back within a second on its way through one machine or one network is lost. */
-const TIMEOUT_MS = { tcp: 5_000, udp: 1_000, ws: 5_000, chat: 5_000, http: 5_000 } as const
+const TIMEOUT_MS = { tcp: 5_000, udp: 1_000, ws: 5_000, chat: 5_000, http: 5_000, 'session-proxy': 5_000 } as const
 
-export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'http'
+export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'http' | 'session-proxy'
 
 /** Open: `ratePerSecond` over all connections, whatever comes back. Closed: `window` messages in flight per connection. */
 export type Load =
@@ -42,6 +51,11 @@ export interface ChatPlan {
   /** Connections that follow the chat; then there is only one chat. */
   readonly subscribers: number
   readonly token: string | undefined
+}
+
+/** Where messages to sessions are published. */
+export interface SessionTarget {
+  readonly redis: RedisAddress
 }
 
 /** GET without a body, POST with one. */
@@ -79,6 +93,7 @@ export interface LoadPlan {
   /** For the transport of that name. */
   readonly chat: ChatPlan | undefined
   readonly http: HttpPlan | undefined
+  readonly session: SessionTarget | undefined
 }
 
 /** The flags of the command, as typed. */
@@ -105,12 +120,14 @@ export interface LoadTestOptions {
   readonly subscribers?: string | number
   readonly token?: string
   readonly body?: string
+  readonly redisUrl?: string
 }
 
 /** Targets that stand for several URLs, tried one after another. */
 export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   echo: ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
   chat: ['chat://127.0.0.1:8081'],
+  'session-proxy': ['session-proxy://127.0.0.1:4040'],
 }
 
 export type PlanResult =
@@ -121,6 +138,7 @@ export type PlanResult =
 export interface PlanSurroundings {
   readonly cores: number
   readonly seed: number
+  readonly environment: Readonly<Record<string, string | undefined>>
 }
 
 export function parseLoadPlans(target: string, options: LoadTestOptions, around: PlanSurroundings): PlanResult {
@@ -137,6 +155,7 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
   const { transport } = place
   const chat = transport === 'chat' ? chatOf(reader) : undefined
   const http = transport === 'http' ? httpOf(reader) : undefined
+  const session = transport === 'session-proxy' ? sessionOf(reader, around) : undefined
   refuseOthers(transport, reader)
   const connections = reader.whole('connections', 100, 1, CONNECTIONS_MAX)
   const threads = reader.whole('threads', threadsFor(around.cores), 1, THREADS_MAX)
@@ -175,6 +194,7 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
     pid: options.pid === undefined ? undefined : reader.whole('pid', 0, 1, 2 ** 31 - 1),
     chat,
     http,
+    session,
   }
 }
 
@@ -202,13 +222,21 @@ function httpOf(reader: OptionReader<LoadTestOptions>): HttpPlan {
   return { body, token }
 }
 
+function sessionOf(reader: OptionReader<LoadTestOptions>, around: PlanSurroundings): SessionTarget | undefined {
+  const { redisUrl } = reader.options
+  const redis = redisAddressOf(redisUrl, around.environment, (text) => reader.problem(text))
+  return redis === undefined ? undefined : { redis }
+}
+
 /** What only another transport knows would be ignored silently. */
 function refuseOthers(transport: Transport, reader: OptionReader<LoadTestOptions>): void {
-  const { chat, sender, subscribers, token, body } = reader.options
+  const { chat, sender, subscribers, token, body, redisUrl } = reader.options
   const ofChat = [chat, sender, subscribers].some((value) => value !== undefined)
   if (ofChat && transport !== 'chat') reader.problem('--chat, --sender and --subscribers need a chat target')
   if (token !== undefined && transport !== 'chat' && transport !== 'http')
     reader.problem('--token needs a chat or http target')
+  if (redisUrl !== undefined && transport !== 'session-proxy')
+    reader.problem('--redis-url needs a session-proxy target')
   if (body !== undefined && transport !== 'http') reader.problem('--body needs an http target')
 }
 
@@ -226,6 +254,7 @@ const SCHEMES: Readonly<Record<string, Transport>> = {
   udp: 'udp',
   http: 'http',
   chat: 'chat',
+  'session-proxy': 'session-proxy',
 }
 /** The URL class drops a port that is the scheme's default. */
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { ws: 80, wss: 443, http: 80 }

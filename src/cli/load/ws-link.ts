@@ -5,9 +5,18 @@ import { WebSocket } from 'ws'
 import { codeOf, type Link, type LinkAddress, type LinkListener, openFailure } from './link.ts'
 import type { LoadPlan } from './plan.ts'
 
+type Listener = Pick<LinkListener, 'opened' | 'received' | 'garbled' | 'closed'>
+
+/** What is asked for. */
+export interface WsRequest {
+  /** With its query. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
 export class WsLink implements Link {
   readonly #websocket: WebSocket
-  readonly #listener: LinkListener
+  readonly #listener: Listener
   readonly #binary: boolean
   readonly #options: { binary: boolean }
   #socket: Socket | undefined
@@ -16,11 +25,14 @@ export class WsLink implements Link {
   /** What the last error was called, for the close that follows it. */
   #error = ''
 
-  constructor(plan: LoadPlan, connection: number, where: LinkAddress, listener: LinkListener) {
+  constructor(plan: LoadPlan, where: LinkAddress, listener: Listener, request: WsRequest) {
     this.#listener = listener
     this.#binary = plan.binary
     this.#options = { binary: plan.binary }
-    this.#websocket = new WebSocket(urlOf(plan, connection), {
+    const scheme = plan.secure ? 'wss' : 'ws'
+    const host = plan.host.includes(':') ? `[${plan.host}]` : plan.host
+    this.#websocket = new WebSocket(`${scheme}://${host}:${plan.port}${request.path}`, {
+      headers: request.headers,
       perMessageDeflate: false,
       // The content is compared byte by byte anyway.
       skipUTF8Validation: true,
@@ -101,11 +113,10 @@ export class WsLink implements Link {
   }
 }
 
-function urlOf(plan: LoadPlan, connection: number): string {
-  if (!plan.sessionKeys) return plan.url
-  const url = new URL(plan.url)
-  url.searchParams.set('session', `key-${connection}`)
-  return url.href
+/** Of one connection: the plan's, with a session key of its own when that is wanted. */
+export function requestOf({ path, sessionKeys }: LoadPlan, connection: number): WsRequest {
+  const key = `${path.includes('?') ? '&' : '?'}session=key-${connection}`
+  return { path: sessionKeys ? path + key : path, headers: {} }
 }
 
 function optionsOf(where: LinkAddress): { host: string; port: number; localAddress?: string } {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type LoadPlan, type LoadTestOptions, memberOf, parseLoadPlans } from '../../../src/cli/load/plan.ts'
 
-const AROUND = { cores: 8, seed: 11 }
+const AROUND = { cores: 8, seed: 11, environment: {} }
 
 function planOf(target: string, options: LoadTestOptions = {}): LoadPlan {
   const { plans, problems } = parseLoadPlans(target, options, AROUND)
@@ -39,7 +39,20 @@ test('plan: the defaults', () => {
     pid: undefined,
     chat: undefined,
     http: undefined,
+    session: undefined,
   })
+})
+
+test('plan: the session proxy, and its Redis', () => {
+  const { plans } = parseLoadPlans('session-proxy', { redisUrl: 'redis://:geheim@redis.test' }, AROUND)
+  const [plan] = plans ?? []
+  assert.deepEqual([plan?.host, plan?.port, plan?.session?.redis.shown], ['127.0.0.1', 4040, 'redis://redis.test'])
+  const environment = { REDIS_URL: 'redis://:geheim@host/x' }
+  const { problems = [] } = parseLoadPlans('session-proxy://[::1]:4040', {}, { ...AROUND, environment })
+  assert.match(problems.join(), /^REDIS_URL: /)
+  assert.ok(!problems.join().includes('geheim'))
+  assert.equal(problemsOf('ws://127.0.0.1:1', { redisUrl: 'redis://redis.test' }).length, 1)
+  assert.equal(problemsOf('session-proxy://127.0.0.1').length, 1)
 })
 
 test('plan: targets', () => {
