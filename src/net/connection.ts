@@ -108,7 +108,7 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
   /** Ends the connection as silent: WebSocket 1001 `idle timeout`, TCP FIN. What happens without a `timeout` handler. */
   closeIdle(): void {
     if (this.#phase !== 'open') return
-    this.#sayLastWords('idle_timeout')
+    this.sayLastWords('idle_timeout')
     if (this.#phase === 'open') this.#framing.closeIdle()
   }
 
@@ -309,12 +309,27 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
     if (this.#phase === 'moved') this.loop.onMoved?.close(this, code, text)
     if (this.#phase !== 'open') return
     this.#departure?.fail()
-    this.#sayLastWords(reason)
+    this.sayLastWords(reason)
     if (this.#phase !== 'open') return // they may have been its end
     this.#phase = 'closing'
     this.#framing.close(code, text, reason)
     // What the peer still says must be read to find its good-bye.
     this.resume()
+  }
+
+  /**
+   * Lets the handler say something before the good-bye. Not a turn of its own: being too slow is found out in the middle
+   * of a flush.
+   */
+  sayLastWords(reason: CloseReason): void {
+    const first = this.#closeReason === undefined
+    this.#closeReason ??= reason
+    if (!first || KNOWN.includes(reason)) return
+    try {
+      this.#framing.closing(reason)
+    } catch (error) {
+      this.loop.handlerFailed(this, error)
+    }
   }
 
   /** Sends what is queued, then FIN; drops the connection if the peer does not end its side in `net.closeTimeout`. */
@@ -456,21 +471,6 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
   /** Nothing comes in or goes out any more. */
   get hasEnded(): boolean {
     return this.#phase === 'ending' || this.#phase === 'closed' || this.#phase === 'moved'
-  }
-
-  /**
-   * Lets the handler say something before the good-bye. Not a turn of its own: being too slow is found out in the middle
-   * of a flush.
-   */
-  #sayLastWords(reason: CloseReason): void {
-    const first = this.#closeReason === undefined
-    this.#closeReason ??= reason
-    if (!first || KNOWN.includes(reason)) return
-    try {
-      this.#framing.closing(reason)
-    } catch (error) {
-      this.loop.handlerFailed(this, error)
-    }
   }
 
   #takenOver(bytes: Uint8Array, messages: number): boolean {

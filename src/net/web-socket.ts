@@ -147,6 +147,10 @@ export class WebSocketFraming implements Framing, WebSocketOutput, FrameHandler 
     this.#connection.watch(this.#handler.pong?.(this.#connection, payload))
   }
 
+  tooLarge(): void {
+    this.#connection.sayLastWords('too_large')
+  }
+
   closed(code: number): void {
     this.#closeCode = code
   }

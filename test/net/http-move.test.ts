@@ -86,7 +86,7 @@ test('http: a connection moves between two requests, and takes along what is pip
   assert.deepEqual(fixture.failures, [])
 })
 
-test('http: beside requests the same listener upgrades, also after one, and the WebSocket moves', async () => {
+test('http: beside requests the same listener upgrades, also after one', async () => {
   await using fixture = new MoveFixture({
     http: echo,
     upgrade: { message: (connection, payload, isBinary) => void connection.send(payload, isBinary), thaw: () => {} },

@@ -102,6 +102,10 @@ export class MoveFixture implements AsyncDisposable {
     if (speaks.http !== undefined) {
       const { http, upgrade } = speaks
       const limits = { messageBytesMax: 1024, deflate: false }
+      if (frozen?.webSocket !== undefined && upgrade !== undefined) {
+        const { protocol } = frozen.webSocket
+        return (connection) => new WebSocketFraming(connection, upgrade, limits, protocol)
+      }
       this.#servers[side] ??= createHttpServer({
         handler: http,
         refused: (status) => this.refused.push(status),

@@ -48,6 +48,8 @@ export interface WebSocketHandler {
   /** Already answered. */
   ping(payload: Buffer): void
   pong(payload: Buffer): void
+  /** A message was too long. What is sent now leaves before the close frame. */
+  tooLarge?(): void
   /** The end: the peer's code, ours if we failed or dropped it, 1005 without a code, 1006 without a close frame. */
   closed(code: number, reason: string): void
 }
@@ -185,7 +187,10 @@ export class WebSocketProtocol implements FrameSink {
   }
 
   fail(closeCode: FailureCode): void {
-    this.drop(closeCode, closeCode === CLOSE_CODE.messageTooLarge ? TOO_LARGE_REASON : '')
+    const isTooLarge = closeCode === CLOSE_CODE.messageTooLarge
+    // Behind our close frame there is nothing more to say.
+    if (isTooLarge && this.#state === 'open') this.#handler.tooLarge?.()
+    this.drop(closeCode, isTooLarge ? TOO_LARGE_REASON : '')
   }
 
   stopped(): boolean {
