@@ -9,6 +9,7 @@ import { assertRefused, bearer, nextText, RedisProxy, TOKEN } from '../harness/p
 import { waitUntil } from '../harness/wait.ts'
 
 const GRACE_S = 10_800
+const ORDERED = 100
 const MISSING = 'Missing authorization token'
 const INVALID = 'Invalid authorization token'
 
@@ -88,27 +89,42 @@ test('session-proxy: each connect lets the token live for three hours from then'
 })
 
 test('session-proxy: Redis is asked for the token, then to extend it, then to subscribe, and then the client is open', async () => {
-  await proxy.backend.setToken('ordered', TOKEN)
+  const sessions = Array.from({ length: ORDERED }, (_, index) => `ordered-${index}`)
+  await Promise.all(sessions.map((session) => proxy.backend.setToken(session, TOKEN)))
   const lines: string[] = []
   const watcher = spawn('redis-cli', ['-p', `${proxy.redis.port}`, 'MONITOR'], { stdio: ['ignore', 'pipe', 'inherit'] })
   const reader = createInterface({ input: watcher.stdout }).on('line', (line) => lines.push(line))
   await once(reader, 'line')
-  using _client = await proxy.open('ordered')
-  assert.deepEqual(await proxy.backend.channels(), ['session:ordered:down'], 'before 101, so now')
-  const mine = (): string[] => lines.filter((line) => line.includes('session:ordered')).map(commandOf)
-  await waitUntil('all is seen', () => mine().some((command) => command.startsWith('subscribe')))
+  // All at the same time: connections to Redis overtake each other then, if they may.
+  const clients = await Promise.all(sessions.map((session) => proxy.open(session)))
+  const open = new Set(await proxy.backend.channels())
+  assert.ok(
+    sessions.every((session) => open.has(`session:${session}:down`)),
+    'subscribed to before 101, so now',
+  )
+  await proxy.backend.redis.get('the end')
+  await waitUntil('all is seen', () => lines.at(-1)?.endsWith('"the end"') === true)
   watcher.kill()
-  assert.deepEqual(mine(), [
-    'get session:ordered:auth',
-    // Or EXPIRE: what becomes of the key is the same.
-    `pexpire session:ordered:auth ${GRACE_S * 1000}`,
-    'subscribe session:ordered:down',
-  ])
+  const commands = lines.flatMap(commandsOf)
+  for (const session of sessions) {
+    assert.deepEqual(
+      commands.filter((command) => command.includes(`session:${session}:`)),
+      [
+        `get session:${session}:auth`,
+        // Or EXPIRE: what becomes of the key is the same.
+        `pexpire session:${session}:auth ${GRACE_S * 1000}`,
+        `subscribe session:${session}:down`,
+      ],
+    )
+  }
+  for (const client of clients) client[Symbol.dispose]()
 })
 
-function commandOf(line: string): string {
-  const words = [...line.matchAll(/"([^"]*)"/g)].map(([, word = '']) => word)
-  return [words[0]?.toLowerCase(), ...words.slice(1)].join(' ')
+/** A line of MONITOR; one for each channel of a SUBSCRIBE. */
+function commandsOf(line: string): string[] {
+  const [name = '', ...words] = [...line.matchAll(/"([^"]*)"/g)].map(([, word = '']) => word)
+  const command = name.toLowerCase()
+  return command === 'subscribe' ? words.map((word) => `${command} ${word}`) : [[command, ...words].join(' ')]
 }
 
 test('session-proxy: a message published as soon as the client is open arrives', async () => {

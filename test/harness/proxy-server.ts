@@ -180,9 +180,7 @@ interface StartOptions {
 function startProxy({ shards, settings, environment = {} }: StartOptions): Promise<Server> {
   return startServer({
     shards,
-    modules: ['src/services/session-proxy/session-proxy.ts'],
     settings: {
-      'services.session-proxy.ws.port': 0,
       'services.echo.enabled': false,
       'services.chat.enabled': false,
       ...settings,

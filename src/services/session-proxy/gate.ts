@@ -51,10 +51,11 @@ export class Gate {
       : this.#verify(this.#verifier, found.session, token))
     if (refusal !== undefined) return this.#refuse(refusal)
 
-    const extended = this.#verifier === undefined ? this.#extend(found.session) : this.#ping()
+    // Not at once with the subscription, which has a connection of its own and would overtake it: the protocol has an order.
+    const isReachable = await (this.#verifier === undefined ? this.#extend(found.session) : this.#ping())
+    if (!isReachable || signal.aborted) return this.#refuse(REFUSALS.deaf)
     const member = new Member(this.#edge, found.agent, found.session)
-    const [isReachable, listens] = await Promise.all([extended, this.#listens(member)])
-    if (!isReachable || !listens || signal.aborted) {
+    if (!(await this.#listens(member)) || signal.aborted) {
       member.leave()
       return this.#refuse(REFUSALS.deaf)
     }
