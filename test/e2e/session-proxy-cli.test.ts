@@ -112,6 +112,42 @@ test('auth-token-setter: a time to live, strange ids, and 1 without Redis', asyn
   assert.match(alone.err, /^auth-token-setter: no connection to redis:\/\/127\.0\.0\.1:1: .*ECONNREFUSED.*\n$/)
 })
 
+test('redis-subscriber, redis-publisher: go on when Redis was away, and say so', async () => {
+  await using own = await startRedis()
+  const flag = `--redis-url=${own.url}`
+  await using subscriber = new Tool('redis-subscriber', 's', flag)
+  await using publisher = new Tool('redis-publisher', 's', flag)
+  await Promise.all([subscriber.says(/^subscribed/m), publisher.says(/Message #1/)])
+  await own.kill()
+  await waitUntil('a message fails', () => /^redis-publisher: message \d+ was not published: /m.test(publisher.err))
+  await own.start()
+  await waitUntil(
+    'the gap',
+    () => subscriber.err === 'redis-subscriber: Redis was away: messages may be missing here\n',
+  )
+  const failed = Number(/message (\d+)/.exec(publisher.err)?.[1])
+  await publisher.says(new RegExp(`Message #(?!1"|${failed}")`))
+  own.command('PUBLISH', 'session:s:up', '"back\n"')
+  await subscriber.says(/^\[UPSTREAM\] "back\\u000a"$/m)
+  assert.deepEqual(await Promise.all([publisher.interrupt(), subscriber.interrupt()]), [0, 0])
+})
+
+test('tools: a password that is wrong or missing is named by Redis, and never printed', async () => {
+  await using own = await startRedis({ password: 'geheim' })
+  const wrong = own.url.replace('geheim', 'falsch')
+  for (const [url, reason] of [
+    [wrong, /WRONGPASS/],
+    [`redis://127.0.0.1:${own.port}`, /NOAUTH/],
+  ] as const) {
+    await using setter = new Tool('auth-token-setter', 's', 't', `--redis-url=${url}`)
+    assert.equal(await setter.status(), 1)
+    assert.match(setter.err, reason)
+    assert.ok(!setter.err.includes('falsch'))
+  }
+  await using setter = new Tool('auth-token-setter', 's', 't', `--redis-url=${own.url}`)
+  assert.equal(await setter.status(), 0, setter.err)
+})
+
 test('ws-bidir-client: says why it is refused, and what closed it', async () => {
   const url = `--url=${server.url('session-proxy.ws', '')}`
   await using wrong = new Tool('ws-bidir-client', 'agent', 'nobody', 'wrong', url)

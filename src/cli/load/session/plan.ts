@@ -72,6 +72,7 @@ export interface SessionPlan {
   readonly jitter: boolean
   readonly drainTimeoutMs: number
   readonly shutdownTimeoutMs: number
+  /** As in a URL: an IPv6 address in brackets. */
   readonly host: string
   readonly port: number
   readonly redis: RedisAddress
@@ -114,8 +115,11 @@ export function parseSessionPlan(
   }
   const strange = Object.keys(flags).filter((name) => !(name in OWN_FLAGS))
   if (strange.length > 0) reader.problem(`${strange.map(flagOf).join(', ')}: only with a URL or a scenario`)
-  const host = reader.options.wsHost ?? '127.0.0.1'
-  if (!/^[A-Za-z0-9._:[\]-]+$/.test(host)) reader.problem(`--ws-host is a name or an address, not "${host}"`)
+  const name = reader.options.wsHost ?? '127.0.0.1'
+  const host = name.includes(':') && !name.startsWith('[') ? `[${name}]` : name
+  if (!/^[A-Za-z0-9._:[\]-]+$/.test(host) || !URL.canParse(`ws://${host}:1/`)) {
+    reader.problem(`--ws-host is a name or an address, not "${name}"`)
+  }
   reader.whole('redisMaxConnections', 30, REDIS_CONNECTIONS_NEEDED, REDIS_CONNECTIONS_MAX)
   const redis = redisAddressOf(given.redisUrl, around.environment, (text) => reader.problem(text))
   const plan = {

@@ -74,8 +74,7 @@ export class SessionWorker {
       books.redisFailed('setting a token', error)
       return false
     }
-    const host = plan.host.includes(':') && !plan.host.startsWith('[') ? `[${plan.host}]` : plan.host
-    const url = `ws://${host}:${plan.port}${sessionPathOf(this.#agent, this.#session)}`
+    const url = `ws://${plan.host}:${plan.port}${sessionPathOf(this.#agent, this.#session)}`
     const connection = new WorkerConnection(url, this.#token, {
       message: (text) => this.#onMessage(text),
       closed: (code, reason) => this.#onClosed(code, reason),

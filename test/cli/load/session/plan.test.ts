@@ -87,6 +87,15 @@ test('session plan: every problem at once, and no password in it', () => {
   assert.ok(found.some((problem) => problem.startsWith('--connections: only with')))
 })
 
+test('session plan: hosts are names and addresses of both kinds', () => {
+  assert.deepEqual(
+    ['proxy.test', '::1', '[::1]'].map((wsHost) => planOf([], { wsHost }).host),
+    ['proxy.test', '[::1]', '[::1]'],
+  )
+  for (const wsHost of ['', 'a:b', 'a b', 'a/b', 'user@host'])
+    assert.equal(problemsOf([], { wsHost }).length, 1, wsHost)
+})
+
 test('session plan: numbers or nothing, not targets', () => {
   assert.ok(isSessionLoad([]))
   assert.ok(isSessionLoad(NUMBERS))
