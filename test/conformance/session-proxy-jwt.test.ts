@@ -1,8 +1,10 @@
-// The other ways to show a token (PROTOCOLS 5.1): signed ones, which nobody is asked about (S14), and those of browsers.
+// What is not the default (PROTOCOLS 5.1, 5.2): signed tokens, which nobody is asked about (S14), those of browsers, and
+// no word about gaps.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { signToken } from '../harness/chat-token.ts'
 import { assertRefused, bearer, nextText, RedisProxy, TOKEN } from '../harness/proxy-server.ts'
+import { waitUntil } from '../harness/wait.ts'
 import { WebSocketClient } from '../harness/web-socket-client.ts'
 
 const SECRET = 'a secret of thirty-two bytes, or more'
@@ -17,6 +19,7 @@ before(async () => {
     'services.session-proxy.authMode': 'jwt',
     'services.session-proxy.jwt.secret': SECRET,
     'services.session-proxy.browserAuth': true,
+    'services.session-proxy.gapNotice': false,
   }
   proxy = await RedisProxy.start({ settings })
 })
@@ -110,4 +113,19 @@ test('session-proxy: the header goes before the subprotocol', async () => {
   const token = Buffer.from(tokenOf('b3')).toString('base64url')
   const headers = { 'Sec-WebSocket-Protocol': `${BROWSER}, ${token}` }
   assertRefused(await proxy.knock('/agent1/ws/b3', { ...headers, ...bearer('x') }), 403, BAD)
+})
+
+test('session-proxy: who has a good token is answered 503 while Redis is away, and the others as ever', async () => {
+  using client = await proxy.open('away', tokenOf('away'))
+  await proxy.redis.kill()
+  for (const session of ['away', 'nobody-is-there-yet']) {
+    assertRefused(await proxy.knockAt(session, tokenOf(session)), 503, 'Unable to prepare session')
+  }
+  assertRefused(await proxy.knockAt('away', 'x'), 403, BAD)
+  await proxy.redis.start()
+  await proxy.backend.isBack()
+  const isBack = async (): Promise<boolean> => (await proxy.backend.publish('away', 'back')) === 1
+  await waitUntil('it is subscribed again', isBack)
+  assert.equal(await nextText(client), 'back', 'without a word about the gap, which is turned off')
+  await waitUntil('handshakes are served', async () => (await proxy.knockAt('away', tokenOf('away'))).status === 101)
 })

@@ -124,17 +124,3 @@ test('session-proxy: who leaves while Redis is away leaves nothing behind', asyn
     RECOVERY_MS,
   )
 })
-
-test('session-proxy: without a gap notice when it is turned off', async () => {
-  await using quiet = await RedisProxy.start({ settings: { 'services.session-proxy.gapNotice': false } })
-  using client = await quiet.enter('quiet')
-  await quiet.backend.cut('normal', 'pubsub')
-  await waitUntil('it is cut', async () => (await quiet.backend.publish('quiet', 'lost?')) === 0).catch(() => {})
-  await waitUntil('it is back', async () => (await quiet.backend.publish('quiet', 'found')) === 1)
-  const heard: (string | undefined)[] = []
-  while (heard.at(-1) !== 'found') heard.push(await nextText(client))
-  assert.deepEqual(
-    heard.filter((text) => text !== 'found' && text !== 'lost?'),
-    [],
-  )
-})
