@@ -1,17 +1,12 @@
 // The walk through the session proxy as people type it, and its load test: against the service, with a real Redis.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { RunReport } from '../../src/cli/load/report.ts'
 import type { SessionReport } from '../../src/cli/load/session/report.ts'
 import { type RedisServer, startRedis } from '../harness/redis.ts'
 import { type Server, startServer } from '../harness/server.ts'
-import { waitUntil, within } from '../harness/wait.ts'
-
-const bin = join(import.meta.dirname, '../../bin/polyloop.js')
-const TOOL_MS_MAX = 30_000
+import { waitUntil } from '../harness/wait.ts'
+import { Tool } from './tool-process.ts'
 
 let redis: RedisServer
 let server: Server
@@ -30,57 +25,18 @@ after(async () => {
   assert.deepEqual(server.stray, [])
 })
 
-/** A tool as a process, and what it has written so far. */
-class Tool implements AsyncDisposable {
-  out = ''
-  err = ''
-  readonly #child: ChildProcess
-  readonly #closed: Promise<[number | null]>
-
-  constructor(...line: readonly string[]) {
-    const environment = { PATH: process.env.PATH, REDIS_URL: redis.url }
-    this.#child = spawn(process.execPath, [bin, ...line], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
-    this.#closed = once(this.#child, 'close') as Promise<[number | null]>
-    this.#child.stdout?.setEncoding('utf8').on('data', (part: string) => {
-      this.out += part
-    })
-    this.#child.stderr?.setEncoding('utf8').on('data', (part: string) => {
-      this.err += part
-    })
-  }
-
-  says(pattern: RegExp): Promise<RegExpExecArray> {
-    return waitUntil(`${pattern} in: ${this.out}${this.err}`, () => pattern.exec(this.out) ?? undefined, TOOL_MS_MAX)
-  }
-
-  async status(): Promise<number | null> {
-    const [status] = await within('the end of the tool', this.#closed, TOOL_MS_MAX)
-    return status
-  }
-
-  interrupt(): Promise<number | null> {
-    this.#child.kill('SIGINT')
-    return this.status()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill('SIGKILL')
-    await this.#closed
-  }
-}
-
 test('session proxy: the walk: a token, a subscriber, a client, a publisher', async () => {
   const url = `--url=${server.url('session-proxy.ws', '')}`
-  await using setter = new Tool('auth_token_setter', 'test-session-123', 'my-token')
+  await using setter = new Tool(redis.url, 'auth_token_setter', 'test-session-123', 'my-token')
   assert.equal(await setter.status(), 0, setter.err)
   assert.equal(setter.out, 'key: session:test-session-123:auth\ntoken: my-token\n')
   assert.equal(redis.command('GET', 'session:test-session-123:auth'), 'my-token')
   assert.equal(redis.command('TTL', 'session:test-session-123:auth'), '-1')
 
-  await using subscriber = new Tool('redis-subscriber', 'test-session-123')
+  await using subscriber = new Tool(redis.url, 'redis-subscriber', 'test-session-123')
   await subscriber.says(/^subscribed to session:test-session-123:up$/m)
-  await using client = new Tool('ws-bidir-client', 'agent1', 'test-session-123', 'my-token', url)
-  await using publisher = new Tool('redis-publisher')
+  await using client = new Tool(redis.url, 'ws-bidir-client', 'agent1', 'test-session-123', 'my-token', url)
+  await using publisher = new Tool(redis.url, 'redis-publisher')
   const [, first = ''] = await client.says(
     /^sent (\{"type":"ping","counter":1,"timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"\})$/m,
   )
@@ -98,71 +54,21 @@ test('session proxy: the walk: a token, a subscriber, a client, a publisher', as
   assert.deepEqual([setter.err, subscriber.err, client.err, publisher.err], ['', '', '', ''])
 })
 
-test('auth-token-setter: a time to live, strange ids, and 1 without Redis', async () => {
-  await using strange = new Tool('auth-token-setter', 'a:b/ü %2F', 'tökén', '--ttl=1h')
-  assert.equal(await strange.status(), 0, strange.err)
-  assert.equal(redis.command('GET', 'session:a:b/ü %2F:auth'), 'tökén')
-  const ttl = Number(redis.command('TTL', 'session:a:b/ü %2F:auth'))
-  assert.ok(ttl > 3_500 && ttl <= 3_600, `${ttl}`)
-  await using long = new Tool('auth-token-setter', 'x'.repeat(257), 'token', '--ttl', '-')
-  assert.equal(await long.status(), 2)
-  assert.match(long.err, /^auth-token-setter: --ttl is .*\nauth-token-setter: <session_id> has 1 to 256 bytes/)
-  await using alone = new Tool('auth-token-setter', 'x', 'token', '--redis-url=redis://:geheim@127.0.0.1:1')
-  assert.equal(await alone.status(), 1)
-  assert.match(alone.err, /^auth-token-setter: no connection to redis:\/\/127\.0\.0\.1:1: .*ECONNREFUSED.*\n$/)
-})
-
-test('redis-subscriber, redis-publisher: go on when Redis was away, and say so', async () => {
-  await using own = await startRedis()
-  const flag = `--redis-url=${own.url}`
-  await using subscriber = new Tool('redis-subscriber', 's', flag)
-  await using publisher = new Tool('redis-publisher', 's', flag)
-  await Promise.all([subscriber.says(/^subscribed/m), publisher.says(/Message #1/)])
-  await own.kill()
-  await waitUntil('a message fails', () => /^redis-publisher: message \d+ was not published: /m.test(publisher.err))
-  await own.start()
-  await waitUntil(
-    'the gap',
-    () => subscriber.err === 'redis-subscriber: Redis was away: messages may be missing here\n',
-  )
-  const failed = Number(/message (\d+)/.exec(publisher.err)?.[1])
-  await publisher.says(new RegExp(`Message #(?!1"|${failed}")`))
-  own.command('PUBLISH', 'session:s:up', '"back\n"')
-  await subscriber.says(/^\[UPSTREAM\] "back\\u000a"$/m)
-  assert.deepEqual(await Promise.all([publisher.interrupt(), subscriber.interrupt()]), [0, 0])
-})
-
-test('tools: a password that is wrong or missing is named by Redis, and never printed', async () => {
-  await using own = await startRedis({ password: 'geheim' })
-  const wrong = own.url.replace('geheim', 'falsch')
-  for (const [url, reason] of [
-    [wrong, /WRONGPASS/],
-    [`redis://127.0.0.1:${own.port}`, /NOAUTH/],
-  ] as const) {
-    await using setter = new Tool('auth-token-setter', 's', 't', `--redis-url=${url}`)
-    assert.equal(await setter.status(), 1)
-    assert.match(setter.err, reason)
-    assert.ok(!setter.err.includes('falsch'))
-  }
-  await using setter = new Tool('auth-token-setter', 's', 't', `--redis-url=${own.url}`)
-  assert.equal(await setter.status(), 0, setter.err)
-})
-
 test('ws-bidir-client: says why it is refused, and what closed it', async () => {
   const url = `--url=${server.url('session-proxy.ws', '')}`
-  await using wrong = new Tool('ws-bidir-client', 'agent', 'nobody', 'wrong', url)
+  await using wrong = new Tool(redis.url, 'ws-bidir-client', 'agent', 'nobody', 'wrong', url)
   assert.equal(await wrong.status(), 1)
   assert.deepEqual([wrong.out, wrong.err], ['', 'ws-bidir-client: refused with 403 Invalid authorization token\n'])
-  await using nowhere = new Tool('ws-bidir-client', 'agent', 'x', 'y', '--url=http://127.0.0.1:1')
+  await using nowhere = new Tool(redis.url, 'ws-bidir-client', 'agent', 'x', 'y', '--url=http://127.0.0.1:1')
   assert.equal(await nowhere.status(), 2)
-  await using refused = new Tool('ws-bidir-client', 'agent', 'x', 'y', '--url=ws://127.0.0.1:1')
+  await using refused = new Tool(redis.url, 'ws-bidir-client', 'agent', 'x', 'y', '--url=ws://127.0.0.1:1')
   assert.equal(await refused.status(), 1)
   assert.match(refused.err, /ECONNREFUSED/)
 })
 
 test('load test: positional numbers, the whole report, and nothing left in Redis', async () => {
   const port = String(server.port('session-proxy.ws'))
-  await using load = new Tool('load_test', '10', '0.2', '1', '0.25', '127.0.0.1', port, '--drain_timeout==5')
+  await using load = new Tool(redis.url, 'load_test', '10', '0.2', '1', '0.25', '127.0.0.1', port, '--drain_timeout==5')
   assert.equal(await load.status(), 0, load.err)
   assert.match(
     load.out,
@@ -177,6 +83,7 @@ test('load test: positional numbers, the whole report, and nothing left in Redis
 test('load test: jitter, JSON, and Ctrl-C in the middle', async () => {
   const port = `--ws-port=${server.port('session-proxy.ws')}`
   await using jitter = new Tool(
+    redis.url,
     'load-test',
     port,
     '--workers=5',
@@ -193,7 +100,15 @@ test('load test: jitter, JSON, and Ctrl-C in the middle', async () => {
   assert.ok(sent > 5 * 12 && received === sent && missing === 0 && report.measurements === sent, jitter.out)
   assert.ok(report.ok && report.latency !== null && report.latency.minNs > 0)
 
-  await using long = new Tool('load-test', port, '--workers=5', '--warmup=0', '--message-interval=20ms', '--json')
+  await using long = new Tool(
+    redis.url,
+    'load-test',
+    port,
+    '--workers=5',
+    '--warmup=0',
+    '--message-interval=20ms',
+    '--json',
+  )
   const isBusy = (): boolean => redis.command('PUBSUB', 'CHANNELS', 'session:load-test-*').split('\n').length === 5
   await waitUntil('its sessions are open', isBusy)
   assert.equal(await long.interrupt(), 0, long.err)
@@ -206,7 +121,7 @@ test('load test: the general generator, closed and open, over several threads', 
   const target = `session-proxy://127.0.0.1:${server.port('session-proxy.ws')}`
   const common = [target, '--connections=6', '--threads=2', '--warmup=0', '--duration=500ms', '--json']
   for (const how of ['--window=4', '--rate=200']) {
-    await using load = new Tool('load-test', ...common, how)
+    await using load = new Tool(redis.url, 'load-test', ...common, how)
     assert.equal(await load.status(), 0, load.err)
     const { runs } = JSON.parse(load.out) as { readonly runs: readonly RunReport[] }
     const { connections, messages, errors } = runs[0] as RunReport
@@ -217,13 +132,29 @@ test('load test: the general generator, closed and open, over several threads', 
 })
 
 test('load test: without Redis, or without a proxy, it says so with 1', async () => {
-  await using alone = new Tool('load-test', '1', '0', '0', '1', '127.0.0.1', '1', '--redis-url=redis://127.0.0.1:1')
+  await using alone = new Tool(
+    redis.url,
+    'load-test',
+    '1',
+    '0',
+    '0',
+    '1',
+    '127.0.0.1',
+    '1',
+    '--redis-url=redis://127.0.0.1:1',
+  )
   assert.equal(await alone.status(), 1)
   assert.match(alone.err, /load-test: no connection to redis:\/\/127\.0\.0\.1:1: /)
-  await using general = new Tool('load-test', 'session-proxy', '--connections=2', '--redis-url=redis://127.0.0.1:1')
+  await using general = new Tool(
+    redis.url,
+    'load-test',
+    'session-proxy',
+    '--connections=2',
+    '--redis-url=redis://127.0.0.1:1',
+  )
   assert.equal(await general.status(), 1)
   assert.match(general.out, /2 failed.*connect-failed: 2 .*no connection to redis:\/\/127\.0\.0\.1:1: /s)
-  await using nobody = new Tool('load-test', '3', '0', '0', '1', '127.0.0.1', '1')
+  await using nobody = new Tool(redis.url, 'load-test', '3', '0', '0', '1', '127.0.0.1', '1')
   assert.equal(await nobody.status(), 1)
   assert.match(nobody.out, /Errors: 3\n\nLatency Statistics:\n {2}no measurements\n/)
   assert.match(nobody.out, / {4}connecting: ECONNREFUSED: 3\n/)
