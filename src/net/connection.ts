@@ -432,7 +432,7 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
   #parse(bytes: Buffer, length: number): boolean {
     const loop = this.loop
     loop.enterTurn()
-    this.patience.activeMs = loop.nowMs
+    this.patience.received(loop.nowMs)
     let taken = length
     try {
       taken = this.#framing.push(bytes, 0, length)

@@ -20,6 +20,8 @@ export interface Patient {
 export class Patience {
   /** When a byte last went either way. Traffic only notes it: see `#fired`. */
   activeMs: number
+  /** When bytes came in last; 0: none have, in this loop. */
+  receivedMs = 0
   /** How long the peer may be silent; 0: for ever. */
   timeoutMs = 0
   readonly #patient: Patient
@@ -40,6 +42,11 @@ export class Patience {
 
   stop(): void {
     this.#arm(0)
+  }
+
+  received(nowMs: number): void {
+    this.activeMs = nowMs
+    this.receivedMs = nowMs
   }
 
   /** How long nothing had gone either way at `atMs`. */

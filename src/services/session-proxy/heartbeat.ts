@@ -13,6 +13,8 @@ export interface HeartbeatOptions {
 export interface Pulse {
   /** Nothing can come: we do not read from it. */
   readonly paused: boolean
+  /** When something came last; 0: nothing has, here. Also a ping of the client, or a part of a long message. */
+  readonly receivedMs: number
   ping(): void
   dead(): void
 }
@@ -23,8 +25,8 @@ export interface FrozenHeartbeat {
 }
 
 export class Heartbeat {
-  /** When something came last. */
-  heardMs: number
+  /** Nothing is held against the client that came before. */
+  #heardMs: number
   #pingMs: number
   readonly #options: HeartbeatOptions
   readonly #pulse: Pulse
@@ -35,25 +37,34 @@ export class Heartbeat {
     const nowMs = options.clock.nowMs()
     this.#options = options
     this.#pulse = pulse
-    this.heardMs = frozen?.heardMs ?? nowMs
+    this.#heardMs = frozen?.heardMs ?? nowMs
     this.#pingMs = frozen?.pingMs ?? nowMs + options.intervalMs
     this.#arm(nowMs)
   }
 
   freeze(): FrozenHeartbeat {
     this.stop()
-    return { heardMs: this.heardMs, pingMs: this.#pingMs }
+    return { heardMs: this.#heard(), pingMs: this.#pingMs }
   }
 
   stop(): void {
     this.#cancel()
   }
 
+  /** The client is read from again. */
+  goOn(): void {
+    this.#heardMs = this.#options.clock.nowMs()
+  }
+
+  #heard(): number {
+    return Math.max(this.#heardMs, this.#pulse.receivedMs)
+  }
+
   #look(): void {
     const { clock, intervalMs, timeoutMs } = this.#options
     const nowMs = clock.nowMs()
-    if (this.#pulse.paused) this.heardMs = nowMs
-    else if (nowMs - this.heardMs >= timeoutMs) {
+    if (this.#pulse.paused) this.#heardMs = nowMs
+    else if (nowMs - this.#heard() >= timeoutMs) {
       this.#pulse.dead()
       return
     }
@@ -65,7 +76,7 @@ export class Heartbeat {
   }
 
   #arm(nowMs: number): void {
-    const nextMs = Math.min(this.#pingMs, this.heardMs + this.#options.timeoutMs)
+    const nextMs = Math.min(this.#pingMs, this.#heard() + this.#options.timeoutMs)
     this.#cancel = this.#options.after(Math.max(1, nextMs - nowMs), () => this.#look())
   }
 }

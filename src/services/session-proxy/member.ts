@@ -103,7 +103,7 @@ export class Member implements ChannelListener {
   /** `payload` is valid only during the call. */
   received(connection: Connection<Member>, payload: Buffer, isBinary: boolean): void {
     const { context, counters } = this.#edge
-    const nowMs = this.heard()
+    const nowMs = context.clock.nowMs()
     counters.fromClient.value++
     if (isBinary) {
       counters.error('binary')
@@ -131,13 +131,6 @@ export class Member implements ChannelListener {
         this.#published(connection, length)
       },
     )
-  }
-
-  /** Something came from the client. Answers when. */
-  heard(): number {
-    const nowMs = this.#edge.context.clock.nowMs()
-    if (this.#heartbeat !== undefined) this.#heartbeat.heardMs = nowMs
-    return nowMs
   }
 
   /** The client has read most of what waited for it. */
@@ -176,7 +169,7 @@ export class Member implements ChannelListener {
     this.#messages--
     this.#bytes -= length
     if (connection.paused && this.#messages <= UPSTREAM_MESSAGES_MAX / 2 && this.#bytes <= UPSTREAM_BYTES_MAX / 2) {
-      this.heard()
+      this.#heartbeat?.goOn()
       connection.resume()
     }
     if (this.#messages === 0) connection.lookAgain()
@@ -188,6 +181,9 @@ export class Member implements ChannelListener {
     const pulse = {
       get paused(): boolean {
         return connection.paused
+      },
+      get receivedMs(): number {
+        return connection.patience.receivedMs
       },
       ping: () => connection.ping(NO_PAYLOAD),
       dead: () => this.#drop(connection),

@@ -22,7 +22,6 @@ export function webSocketHandler(edge: ProxyEdge): WebSocketHandler<Member> {
       return member
     },
     message: (connection, payload, isBinary) => connection.state.received(connection, payload, isBinary),
-    pong: (connection) => void connection.state.heard(),
     writable: (connection) => connection.state.caughtUp(),
     closing(connection, reason) {
       if (reason === 'too_large') {

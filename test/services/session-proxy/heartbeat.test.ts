@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OPCODE } from '../../../src/net/websocket/frame.ts'
+import { encodeClientFrame } from '../../net/websocket/client-frame.ts'
 import { type Client, ProxyWorld } from './proxy-world.ts'
 
 /** How much later than its time a timer of 15 to 30 seconds may come: the wheel's grain. */
@@ -67,6 +68,22 @@ test('heartbeat: a message is as good as a pong', async () => {
   }
   assert.equal(world.connection(client).open, true)
   assert.equal(await timeouts(world), 0)
+})
+
+test('heartbeat: whatever comes is a sign of life: a ping of the client, a part of a long text', async () => {
+  await using world = await openWorld()
+  const client = await world.open()
+  const text = encodeClientFrame({ opcode: OPCODE.text, payload: JSON.stringify('x'.repeat(100)) })
+  for (const bytes of [encodeClientFrame({ opcode: OPCODE.ping }), text.subarray(0, 40), text.subarray(40, 80)]) {
+    await world.pass(25_000)
+    const before = world.net.bytesIn
+    client.socket.write(bytes)
+    await world.until('it has come', () => world.net.bytesIn === before + bytes.length)
+  }
+  assert.equal(client.frames.close, undefined)
+  await world.pass(30_000 + LATE_MS)
+  await world.until('it has ended', () => client.frames.ended)
+  assert.equal(client.frames.close, '1001 heartbeat timeout')
 })
 
 test('heartbeat: goes on where it was when the connection moves', async () => {
