@@ -25,6 +25,7 @@ interface Typist {
 
 /** What moves. Deadlines stay as they are: the clock has one origin for all threads. */
 export interface FrozenChat {
+  /** Next to go first. */
   readonly typists: readonly {
     readonly userId: number
     readonly isTyping: boolean
@@ -118,6 +119,8 @@ export class ChatState {
       pushedAtMs: value.pushedAtMs,
       deadlineMs,
     }))
+    // So that each finds its place in the other shard's list behind the one before.
+    typists.sort((one, other) => one.deadlineMs - other.deadlineMs)
     const toldTotal = this.status === 'doubtful' ? this.cache.total : undefined
     this.release()
     return { typists, toldTotal }

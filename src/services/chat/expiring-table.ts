@@ -37,6 +37,8 @@ export class ExpiryList<Key, Value> {
   readonly #entriesMax: number
   #oldest: Node<Key, Value> | undefined
   #newest: Node<Key, Value> | undefined
+  /** Where the last one went that was not the newest. Those of another shard come in order: the next goes right behind it. */
+  #restored: Node<Key, Value> | undefined
   #size = 0
 
   constructor({ ttlMs, entriesMax }: ExpiryLimits) {
@@ -73,8 +75,14 @@ export class ExpiryList<Key, Value> {
   /** @internal Its place is by its deadline: only one that came from another shard is not the newest. */
   link(node: Node<Key, Value>): void {
     let older = this.#newest
-    while (older !== undefined && older.deadlineMs > node.deadlineMs) older = older.older
-    const newer = older === undefined ? this.#oldest : older.newer
+    let newer: Node<Key, Value> | undefined
+    if (older !== undefined && older.deadlineMs > node.deadlineMs) {
+      older = this.#restored
+      if (older !== undefined && older.deadlineMs > node.deadlineMs) older = undefined
+      newer = older === undefined ? this.#oldest : older.newer
+      for (; newer !== undefined && newer.deadlineMs <= node.deadlineMs; newer = newer.newer) older = newer
+      this.#restored = node
+    }
     node.older = older
     node.newer = newer
     if (older === undefined) this.#oldest = node
@@ -87,6 +95,7 @@ export class ExpiryList<Key, Value> {
   /** @internal */
   unlink(node: Node<Key, Value>): void {
     const { older, newer } = node
+    if (this.#restored === node) this.#restored = older
     if (older === undefined) this.#oldest = newer
     else older.newer = newer
     if (newer === undefined) this.#newest = older

@@ -19,6 +19,7 @@ const MESSAGE: StoredMessage = {
 }
 const RECENT = { total: 1, messages: [MESSAGE] }
 const BYTES = MESSAGE_OVERHEAD_BYTES + 2
+const TYPIST = { isTyping: true, pushedAtMs: 0 }
 // Nothing of it is used here.
 const NOBODY = {} as ActorContext
 
@@ -55,4 +56,25 @@ test('chat: its actor lets go of everything when it is passivated', async () => 
   assert.equal(chat.cache.bytes, BYTES)
   await definition.passivated?.(chat, NOBODY)
   assert.equal(chat.cache.bytes, 0)
+})
+
+test('chat: to arrive with many who type takes no longer for each of them, also where others type', () => {
+  const COUNT = 20_000
+  // Renewed in another order than they came.
+  const shuffled = Array.from({ length: COUNT }, (_, index) => (index * 7_919) % COUNT)
+  const shelf = new ChatShelf(CONFIG)
+  const chats = ['1', '2'].map((id) => new ChatState(shelf, id))
+  for (const chat of chats) for (let userId = 0; userId < COUNT; userId++) chat.typists.set(userId, TYPIST, userId)
+  for (const [later, userId] of shuffled.entries())
+    for (const chat of chats) chat.typists.set(userId, TYPIST, COUNT + later)
+  const startMs = performance.now()
+  const [arriving, other] = chats as [ChatState, ChatState]
+  const frozen = arriving.freeze()
+  const arrived = new ChatState(shelf, '1')
+  arrived.thaw(frozen)
+  // In order it takes 80 ms; with a search for each it took 50 s.
+  assert.ok(performance.now() - startMs < 2_000)
+  assert.deepEqual([arrived.typists.size, other.typists.size, shelf.typists.size], [COUNT, COUNT, 2 * COUNT])
+  const deadlines = Array.from({ length: 2 * COUNT }, () => shelf.typists.shift()?.deadlineMs ?? 0)
+  assert.ok(deadlines.every((deadlineMs, index) => index === 0 || deadlineMs >= (deadlines[index - 1] ?? 0)))
 })
