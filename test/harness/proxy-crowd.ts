@@ -19,6 +19,8 @@ class Member {
   gaps = 0
   /** Answered that they went nowhere. */
   refused = 0
+  /** Something was missing, and there was no notice yet. */
+  isOwed = false
   readonly #fault: (what: string) => void
   /** A fault of Redis has begun, and there was no notice yet. */
   #mayMiss = false
@@ -39,6 +41,7 @@ class Member {
   #hear(text: string): void {
     if (text === GAP) {
       this.gaps++
+      this.isOwed = false
       this.#isTold = true
       return
     }
@@ -48,7 +51,10 @@ class Member {
     }
     const number = Number(text)
     const isAhead = number > this.heard && (this.#mayMiss || this.#isTold)
-    if (number !== this.heard + 1 && !isAhead) this.#fault(`${text} behind ${this.heard}`)
+    if (number !== this.heard + 1) {
+      if (!isAhead) this.#fault(`${text} behind ${this.heard}`)
+      if (!this.#isTold) this.isOwed = true
+    }
     // Behind a notice nothing is missing any more.
     if (this.#isTold) this.#mayMiss = false
     this.#isTold = false
@@ -147,6 +153,7 @@ export class ProxyCrowd implements Disposable {
     await waitUntil('all has come up', () =>
       this.#sessions.every((session) => added(session).length === rounds * perSession),
     )
+    await waitUntil('no notice is owed', () => this.members.every(({ isOwed }) => !isOwed))
     this.assertWell()
   }
 
