@@ -4,12 +4,14 @@ import type { Connection } from './connection.ts'
 import type { ConnectionIdentity } from './identity.ts'
 import type { FrozenProtocol } from './websocket/protocol.ts'
 
-/** An HTTP connection between two requests. */
+/** An HTTP connection between two requests, or in the middle of a head. */
 export interface FrozenHttp {
   /** The kind of listener it came in by: that of WebSockets upgrades, too. */
   readonly listener: 'http' | 'ws'
   /** It has asked something. */
   readonly served: boolean
+  /** What has come of a head. */
+  readonly head?: Uint8Array
 }
 
 /** What a connection's framing adds. */

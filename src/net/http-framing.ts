@@ -60,6 +60,8 @@ export class HttpFraming implements Framing, HttpWire {
   readonly #side: HttpSide
   readonly #stream: HttpStream
   readonly #cut = new HeadEnd()
+  /** What has come of a head that is not whole: it can move. */
+  #head: Buffer | undefined
   #phase: HttpPhase = 'idle'
   /** Bytes of the body that have not come, or CHUNKED. */
   #bodyBytes = CHUNKED
@@ -93,9 +95,10 @@ export class HttpFraming implements Framing, HttpWire {
     this.#side.connect(this.#stream)
   }
 
-  thawed(_frozen: FrozenConnection): void {
+  thawed({ http }: FrozenConnection): void {
     this.#side.connect(this.#stream)
     this.#connection.resume()
+    if (http?.head !== undefined) this.push(Buffer.from(http.head), 0, http.head.length)
   }
 
   get wire(): Wire {
@@ -107,7 +110,7 @@ export class HttpFraming implements Framing, HttpWire {
   }
 
   get settled(): boolean {
-    return this.#phase === 'idle' && !this.#last
+    return (this.#phase === 'idle' || this.#phase === 'head') && !this.#last
   }
 
   freeze(): FrozenFraming {
@@ -115,7 +118,9 @@ export class HttpFraming implements Framing, HttpWire {
     this.#phase = 'over'
     // Frees the parser.
     this.#stream.destroy()
-    return { transport: 'http', state: undefined, http: { listener: this.#side.listener, served: this.#served } }
+    const frozen = { listener: this.#side.listener, served: this.#served }
+    const http = this.#head === undefined ? frozen : { ...frozen, head: new Uint8Array(this.#head) }
+    return { transport: 'http', state: undefined, http }
   }
 
   push(bytes: Buffer, start: number, end: number): number {
@@ -336,6 +341,7 @@ export class HttpFraming implements Framing, HttpWire {
       this.#phase = 'body'
       this.#bodyBytes = Number(this.#request.headers['content-length'] ?? CHUNKED)
     }
+    if (this.#phase === 'head') this.#head = Buffer.concat(this.#head === undefined ? [bytes] : [this.#head, bytes])
     if (this.#phase !== 'body' || this.#request?.complete !== true) return
     this.#cut.reset()
     this.#phase = 'answer'
@@ -344,6 +350,7 @@ export class HttpFraming implements Framing, HttpWire {
 
   #began(request: IncomingMessage): void {
     this.#cancelHead()
+    this.#head = undefined
     this.#request = request
     this.#served = true
   }

@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import type { Connection } from '../../src/net/connection.ts'
 import { HTTP_SILENT_MS_MAX } from '../../src/net/http-framing.ts'
-import { openConnections } from '../../src/observe/figure.ts'
-import { closedFor, echo, figure, get, open, post, ROW, statusesOf } from './http-fixture.ts'
+import { closedColumn, figureOf, openConnections } from '../../src/observe/figure.ts'
+import { closedFor, echo, figure, get, HEAD_MS, open, post, ROW, statusesOf, TICK_MS } from './http-fixture.ts'
 import { turn, until } from './loop-fixture.ts'
 import { MoveFixture, moved } from './move-fixture.ts'
 
@@ -109,4 +109,47 @@ test('http: beside requests the same listener upgrades, also after one', async (
   await turn()
   assert.equal(connection.open, true)
   assert.equal(openConnections(fixture.table.row(ROW), 0) + figure(fixture, 'closed'), 0)
+})
+
+test('http: a connection moves in the middle of a head, at any byte of it', async () => {
+  const door: string[] = []
+  await using fixture = new MoveFixture({
+    http: echo,
+    upgrade: {
+      open: ({ session }) => void door.push(session),
+      message: (connection, payload) => void connection.send(payload),
+      thaw: () => {},
+    },
+  })
+  const head = get('/there', 'X-More: yes\r\n')
+  const { client, connection, bodies, received } = await open(fixture)
+  let here: Connection | undefined = connection
+  const wait = async (text: string): Promise<void> => {
+    const before = fixture.bytesIn
+    client.write(text)
+    await until('it has come', () => fixture.bytesIn === before + text.length)
+    here = await moved(fixture, here as Connection<never>)
+  }
+  for (const piece of head.slice(0, -1)) await wait(piece)
+  client.write(`${head.slice(-1)}${post('/and', 'a body')}`)
+  await until('answers', () => bodies().length === 2)
+  assert.deepEqual(bodies(), ['GET /there ', 'POST /and a body'])
+  // So does what will be a WebSocket. Its head still has to be whole in time.
+  const [half, rest] = [
+    'GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgr',
+    'ade: websocket\r\nSec-WebSocket-',
+  ]
+  await wait(half)
+  await wait(rest)
+  client.write('Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
+  await until('101', () => received.text.includes('s3pPLMBiTxaQ9kYGzzhZRbK+xOo='))
+  assert.deepEqual([door, fixture.failures, fixture.refused], [['chat:1'], [], []])
+  const late = await open(fixture)
+  const before = fixture.bytesIn
+  late.client.write(half)
+  await until('it has come', () => fixture.bytesIn > before)
+  await moved(fixture, late.connection)
+  fixture.timers.run(HEAD_MS + TICK_MS)
+  await until('the end', () => late.received.ended || late.client.destroyed)
+  assert.equal(figureOf(fixture.loops[1].figures, closedColumn('head_timeout')), 1)
 })
