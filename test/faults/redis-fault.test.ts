@@ -2,64 +2,14 @@
 // with a code, gaps are told, nothing stays deaf, and nothing grows.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { RedisLimits } from '../../src/bridge/redis-options.ts'
-import { systemClock } from '../../src/lib/clock.ts'
-import { createNodeWheel } from '../../src/timer/node-wheel.ts'
-import { bytes, Ear, fails, GAP, QUICK, redisFactory } from '../bridge/bridge-fixture.ts'
-import { BridgeLoop } from '../bridge/bridge-loop.ts'
+import { bytes, Ear, fails, GAP } from '../bridge/bridge-fixture.ts'
+import { bridgeTo } from '../bridge/redis-subject.ts'
 import { Traffic } from '../bridge/traffic.ts'
 import { type RedisServer, startRedis } from '../harness/redis.ts'
 import { Relay } from '../harness/relay.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const CHANNELS = 100
-
-/** A bridge over this server, or over something in front of it. */
-async function bridgeTo(url: string, limits: Partial<RedisLimits> = {}, isUp = true): Promise<Subject> {
-  const wheel = createNodeWheel(systemClock)
-  const loop = new BridgeLoop(redisFactory(url, wheel, { ...QUICK, ...limits }), { wheel })
-  const subject = new Subject(loop, () => wheel.close())
-  if (isUp) await subject.up()
-  return subject
-}
-
-class Subject implements AsyncDisposable {
-  readonly loop: BridgeLoop
-  readonly #end: () => void
-
-  constructor(loop: BridgeLoop, end: () => void) {
-    this.loop = loop
-    this.#end = end
-  }
-
-  get bridge(): ReturnType<BridgeLoop['client']>['bridge'] {
-    return this.loop.client().bridge
-  }
-
-  get figures(): BridgeLoop['host']['figures'] {
-    return this.loop.host.figures
-  }
-
-  async up(): Promise<void> {
-    await waitUntil('the bridge is up', () => this.figures.isUp)
-  }
-
-  async down(): Promise<void> {
-    await waitUntil('the bridge is down', () => !this.figures.isUp)
-  }
-
-  /** Nothing is left of what was open. */
-  assertIdle(): void {
-    assert.deepEqual([this.figures.outboxCalls, this.figures.outboxBytes], [0, 0])
-    assert.equal(this.loop.client().waiting, 0)
-    assert.deepEqual(this.loop.errors, [])
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.loop[Symbol.asyncDispose]()
-    this.#end()
-  }
-}
 
 test('redis: killed and restarted under load', async () => {
   await using server = await startRedis()
@@ -167,7 +117,7 @@ test('redis: out of memory', async () => {
 
 test('redis: a server that became read-only is left, and found again', async () => {
   await using server = await startRedis()
-  await using other = await startRedis({ config: ['repl-diskless-sync-delay 0'] })
+  await using other = await startRedis()
   await using subject = await bridgeTo(server.url)
   const traffic = await new Traffic(subject.bridge, CHANNELS).open()
   await traffic.proveAlive()

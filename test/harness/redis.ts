@@ -67,7 +67,7 @@ export class RedisServer implements AsyncDisposable {
   async tryStart(): Promise<boolean> {
     const { config = [], password, isSentinel = false } = this.#options
     const lines = [`port ${this.port}`, 'bind 127.0.0.1', `dir ${this.#folder}`, 'daemonize no', 'protected-mode no']
-    if (!isSentinel) lines.push('save ""', 'appendonly no')
+    if (!isSentinel) lines.push('save ""', 'appendonly no', 'repl-diskless-sync-delay 0')
     if (password !== undefined) lines.push(`requirepass ${password}`)
     const file = join(this.#folder, 'redis.conf')
     // Sentinels and nodes of a Cluster write into their files: only the first start makes them.
@@ -164,7 +164,7 @@ export async function startSentinel(): Promise<SentinelSetup> {
   const stack = new AsyncDisposableStack()
   const master = stack.use(await startRedis())
   const replica = stack.use(await startRedis({ config: [`replicaof 127.0.0.1 ${master.port}`] }))
-  await waitUntil('the replica is there', () => master.info('connected_slaves') === '1')
+  await waitUntil('the replica follows', () => replica.info('master_link_status') === 'up', 20_000)
   const config = [
     `sentinel monitor ${SENTINEL_MASTER} 127.0.0.1 ${master.port} 2`,
     `sentinel down-after-milliseconds ${SENTINEL_MASTER} 700`,
@@ -204,6 +204,8 @@ export async function startCluster(masters = 3, replicasOfFirst = 0): Promise<Cl
   }
   const [first] = servers as [RedisServer]
   for (const [index, server] of servers.entries()) {
+    // Two with the same epoch would have to agree on another one first, and until then nobody is elected.
+    server.command('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
     if (index > 0) first.command('CLUSTER', 'MEET', '127.0.0.1', server.port)
     if (index >= masters) continue
     const start = Math.floor((index * 16_384) / masters)
@@ -220,8 +222,8 @@ export async function startCluster(masters = 3, replicasOfFirst = 0): Promise<Cl
   }
   const isUp = (server: RedisServer): boolean => server.command('CLUSTER', 'INFO').includes('cluster_state:ok')
   await waitUntil('the Cluster is up', () => servers.every(isUp), 20_000)
-  if (replicasOfFirst > 0) {
-    await waitUntil('the replica follows', () => first.info('connected_slaves') === String(replicasOfFirst), 20_000)
+  for (const replica of servers.slice(masters)) {
+    await waitUntil('the replica follows', () => replica.info('master_link_status') === 'up', 20_000)
   }
   const hosts = servers.map(({ port }) => `127.0.0.1:${port}`).join(',')
   return { url: `redis+cluster://${hosts}`, servers, [Symbol.asyncDispose]: () => stack.disposeAsync() }
