@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import * as ws from 'ws'
 import { acceptsDeflate } from '../../../src/net/websocket/extension.ts'
-import { checkUpgrade, type UpgradeAnswer } from '../../../src/net/websocket/handshake.ts'
+import { checkUpgrade, offersProtocol, type UpgradeAnswer, withProtocol } from '../../../src/net/websocket/handshake.ts'
 import { Random } from './random.ts'
 
 // @types/ws does not know this export of ws.
@@ -51,6 +51,20 @@ test('handshake: every key gets its own answer', () => {
     const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
     assert.ok(answer.accept && answer.response.includes(`Sec-WebSocket-Accept: ${accept}\r\n`))
   }
+})
+
+test('handshake: a subprotocol is one of those offered, in any of the headers, and stands in the answer', () => {
+  const offers = (header: string | undefined, protocol: string): boolean =>
+    offersProtocol(header === undefined ? {} : { 'sec-websocket-protocol': header }, protocol)
+  for (const protocol of ['a', 'b.c', 'D']) assert.ok(offers('a,b.c ,  D', protocol), protocol)
+  for (const protocol of ['', 'A', 'b', 'a,b.c', ' D', 'E']) assert.ok(!offers('a,b.c ,  D,', protocol), protocol)
+  assert.ok(!offers(undefined, 'a'))
+  const answer = check({})
+  assert.ok(answer.accept)
+  assert.equal(
+    withProtocol(answer.response, 'b.c'),
+    answer.response.replace(/\r\n\r\n$/, '\r\nSec-WebSocket-Protocol: b.c\r\n\r\n'),
+  )
 })
 
 test('handshake: what is not an upgrade gets 426, and is told to', () => {
