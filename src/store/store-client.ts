@@ -3,7 +3,8 @@
 import type { Clock } from '../lib/clock.ts'
 import { decodeValue, encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import type { TimerHandle, TimerWheel } from '../timer/wheel.ts'
+import { CallTable } from '../timer/call-table.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
 import type { Store, StoreOperation } from './store.ts'
 import type { StoreFailure } from './store-engine.ts'
 import { OPERATIONS, OUTCOME, type SendRecord, STORE_AT, STORE_HEAD_BYTES, STORE_RECORD } from './store-record.ts'
@@ -26,26 +27,24 @@ export interface StoreClientOptions {
   readonly generation?: number
 }
 
-interface Pending {
-  readonly operation: StoreOperation
-  readonly sinceMs: number
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: PolyloopError) => void
-  readonly timer: TimerHandle
-}
-
 export class StoreClient {
   readonly store: Store
   readonly #options: StoreClientOptions
-  readonly #pending = new Map<number, Pending>()
+  readonly #calls: CallTable<StoreOperation>
   readonly #head = Buffer.alloc(STORE_HEAD_BYTES)
   readonly #callBytesMax: number
-  #number: number
 
   constructor(options: StoreClientOptions) {
     this.#options = options
     this.#callBytesMax = options.callBytesMax ?? CALL_BYTES_MAX
-    this.#number = ((options.generation ?? 0) << 20) >>> 0
+    const { clock, wheel, timeoutMs, generation = 0 } = options
+    this.#calls = new CallTable({
+      clock,
+      wheel,
+      timeoutMs,
+      generation,
+      timeoutError: (operation, waitedMs) => new PolyloopError('STORE_TIMEOUT', { operation, waitedMs }),
+    })
     const methods = OPERATIONS.map((operation, index) => [
       operation,
       (argument: unknown) => this.#call(operation, index, argument),
@@ -55,14 +54,14 @@ export class StoreClient {
 
   /** Calls that wait for their answer. */
   get waiting(): number {
-    return this.#pending.size
+    return this.#calls.size
   }
 
   /** A record from the store's thread. False: it is no answer. */
   receive(kind: number, record: Buffer): boolean {
     if (kind !== STORE_RECORD.answer) return false
     // Too late, or for the life of this thread before: nobody waits for it.
-    const pending = this.#take(record.readUInt32LE(STORE_AT.number))
+    const pending = this.#calls.take(record.readUInt32LE(STORE_AT.number))
     if (pending === undefined) return true
     try {
       const value = decodeValue(record[STORE_AT.tag] as number, record, STORE_HEAD_BYTES, record.length)
@@ -71,24 +70,22 @@ export class StoreClient {
         return true
       }
       const { code, problem } = value as StoreFailure
-      pending.reject(new PolyloopError(code, { operation: pending.operation, problem }))
+      pending.reject(new PolyloopError(code, { operation: pending.subject, problem }))
     } catch (error) {
-      pending.reject(error as PolyloopError)
+      pending.reject(error)
     }
     return true
   }
 
   /** The store's thread ended: nobody answers what it had taken. Later calls go to its successor. */
   storeDown(): void {
-    for (const [number, { operation }] of this.#pending) {
-      this.#take(number)?.reject(new PolyloopError('STORE_LOST', { operation }))
-    }
+    this.#calls.fail((operation) => new PolyloopError('STORE_LOST', { operation }))
   }
 
   #call(operation: StoreOperation, index: number, argument: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const { send, callsMax, wheel, timeoutMs, clock } = this.#options
-      if (this.#pending.size >= callsMax) {
+      const { send, callsMax } = this.#options
+      if (this.#calls.size >= callsMax) {
         reject(new PolyloopError('STORE_BUSY', { operation, problem: `${callsMax} calls of this thread wait` }))
         return
       }
@@ -99,41 +96,15 @@ export class StoreClient {
         reject(new PolyloopError('MESSAGE_TOO_LARGE', { operation, bytes: length }))
         return
       }
-      const number = this.#nextNumber()
+      // Before it is sent: a full timer table throws.
+      const number = this.#calls.open(operation, resolve, reject)
       const head = this.#head
       head.writeUInt32LE(number, STORE_AT.number)
       head[STORE_AT.operation] = index
       head[STORE_AT.tag] = tag
-      // Before it is sent: a full timer table throws.
-      const timer = wheel.schedule(timeoutMs, this.#expire, number)
-      if (!send(STORE_RECORD.call, head, STORE_HEAD_BYTES, bytes, start, length)) {
-        wheel.cancel(timer)
-        reject(new PolyloopError('STORE_BUSY', { operation, problem: 'the way to its thread is full' }))
-        return
-      }
-      this.#pending.set(number, { operation, sinceMs: clock.nowMs(), resolve, reject, timer })
+      if (send(STORE_RECORD.call, head, STORE_HEAD_BYTES, bytes, start, length)) return
+      this.#calls.take(number)
+      reject(new PolyloopError('STORE_BUSY', { operation, problem: 'the way to its thread is full' }))
     })
-  }
-
-  #nextNumber(): number {
-    do this.#number = (this.#number + 1) >>> 0
-    while (this.#pending.has(this.#number))
-    return this.#number
-  }
-
-  #take(number: number): Pending | undefined {
-    const pending = this.#pending.get(number)
-    if (pending === undefined) return undefined
-    this.#pending.delete(number)
-    this.#options.wheel.cancel(pending.timer)
-    return pending
-  }
-
-  readonly #expire = (number: number): void => {
-    const pending = this.#take(number)
-    if (pending === undefined) return
-    const { operation, sinceMs } = pending
-    const waitedMs = Math.round(this.#options.clock.nowMs() - sinceMs)
-    pending.reject(new PolyloopError('STORE_TIMEOUT', { operation, waitedMs }))
   }
 }
