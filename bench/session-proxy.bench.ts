@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import type { RunReport } from '../src/cli/load/report.ts'
 import type { SessionLatency, SessionReport } from '../src/cli/load/session/report.ts'
 import { startRedis } from '../test/harness/redis.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
@@ -20,13 +21,16 @@ interface Load {
   readonly intervalSeconds: number
 }
 
+/** One session, its next message when the last has come: no thread on the way has fallen asleep. */
+const IN_TURN: Load = { sessions: 1, intervalSeconds: 0 }
 const LOADS: readonly Load[] = [
+  IN_TURN,
   { sessions: 2, intervalSeconds: 0.1 },
   { sessions: 50, intervalSeconds: 1 },
   { sessions: 100, intervalSeconds: 1 },
   { sessions: 1_000, intervalSeconds: 1 },
 ]
-const SMOKE_LOADS: readonly Load[] = [{ sessions: 2, intervalSeconds: 0.05 }]
+const SMOKE_LOADS: readonly Load[] = [IN_TURN, { sessions: 2, intervalSeconds: 0.05 }]
 
 interface Times {
   readonly rounds: number
@@ -49,7 +53,7 @@ export const bench = defineBench({
     const figures: Figure[] = []
     let messages = 0
     for (const load of smoke ? SMOKE_LOADS : LOADS) {
-      const name = `${load.sessions} sessions`
+      const name = load === IN_TURN ? 'one after another' : `${load.sessions} sessions`
       log(name)
       const rounds: Record<'ours' | 'bare', SessionLatency[]> = { ours: [], bare: [] }
       const keep = (key: 'ours' | 'bare', latency: SessionLatency | null): number => {
@@ -59,7 +63,11 @@ export const bench = defineBench({
         return latency.p50Ns / 1_000
       }
       const p50Us = await interleave(times.rounds, {
-        ours: async () => keep('ours', await loadProxy(server, redis.url, load, times)),
+        ours: async () => {
+          const latency =
+            load === IN_TURN ? loadInTurn(server, redis.url, times) : loadProxy(server, redis.url, load, times)
+          return keep('ours', await latency)
+        },
         bare: async () => keep('bare', await loadBare(redis.url, load, times)),
       })
       const added = p50Us.ours.map((us, round) => us - (p50Us.bare[round] ?? Number.NaN))
@@ -103,6 +111,21 @@ async function loadProxy(
   const { ok, latency, delivery, workerErrors } = JSON.parse(output) as SessionReport
   if (!ok) throw new Error(`the load test failed: ${JSON.stringify({ delivery, workerErrors })}`)
   return latency
+}
+
+/** By the general generator: its closed loop with one message in flight. */
+async function loadInTurn(
+  server: ServerProcess,
+  redisUrl: string,
+  { warmupSeconds, seconds }: Times,
+): Promise<SessionLatency> {
+  const flags = ['--connections=1', '--window=1', `--warmup=${warmupSeconds}`, `--duration=${seconds}`, '--json']
+  const target = `session-proxy://127.0.0.1:${server.port}`
+  const output = await outputOf([CLI, 'load-test', target, `--redis-url=${redisUrl}`, ...flags])
+  const { ok, runs } = JSON.parse(output) as { readonly ok: boolean; readonly runs: readonly RunReport[] }
+  const [run] = runs
+  if (!ok || run === undefined) throw new Error(`the load test failed: ${JSON.stringify(run?.errors)}`)
+  return { ...run.latency, averageNs: run.latency.meanNs }
 }
 
 async function loadBare(

@@ -1,6 +1,6 @@
 // The floor under the session proxy: ioredis publishes, Redis brings it to ioredis, in one process, with the channels and
 // the pauses of the load test. Arguments: URL, channels, seconds of warm-up, seconds, seconds between the messages of a
-// channel. Prints one line of figures.
+// channel; 0: one channel, the next message when the last has come. Prints one line of figures.
 import { Redis } from 'ioredis'
 import { latencyOf } from '../../src/cli/load/session/report.ts'
 
@@ -14,16 +14,19 @@ const subscriber = new Redis(url)
 const names = Array.from({ length: channels }, (_, index) => `session:bench-${index}:down`)
 const latenciesNs: number[] = []
 let sent = 0
+let onArrival: (() => void) | undefined
 subscriber.on('message', (_channel, text: string) => {
   const nowMs = performance.now()
   const { timestamp } = JSON.parse(text) as { readonly timestamp: number }
   latenciesNs.push(nowMs * 1e6 - timestamp)
+  onArrival?.()
 })
 await subscriber.subscribe(...names)
 await pause(warmupSeconds * 1_000)
 const perChannel = Math.floor(seconds / intervalSeconds) + 1
 const startMs = performance.now()
-await Promise.all(names.map(publishAll))
+if (intervalSeconds === 0) await publishInTurn()
+else await Promise.all(names.map(publishAll))
 const untilMs = performance.now() + DRAIN_MS_MAX
 while (latenciesNs.length < sent && performance.now() < untilMs) await pause(1)
 console.log(JSON.stringify({ sent, received: latenciesNs.length, latency: latencyOf(latenciesNs) }))
@@ -35,11 +38,23 @@ async function publishAll(name: string, channel: number): Promise<void> {
   const firstMs = startMs + (channel / channels) * intervalSeconds * 1_000
   for (let index = 0; index < perChannel; index++) {
     await pause(firstMs + index * intervalSeconds * 1_000 - performance.now())
-    const id = `${channel}-${index}`.padEnd(36, '0')
-    const timestamp = Math.round(performance.now() * 1e6)
-    sent++
-    void publisher.publish(name, `{"type":"data","message_id":"${id}","timestamp":${timestamp}}`)
+    publish(name, `${channel}-${index}`)
   }
+}
+
+async function publishInTurn(): Promise<void> {
+  while (performance.now() - startMs < seconds * 1_000) {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    onArrival = resolve
+    publish(names[0] ?? '', `${sent}`)
+    await promise
+  }
+}
+
+function publish(name: string, id: string): void {
+  const timestamp = Math.round(performance.now() * 1e6)
+  sent++
+  void publisher.publish(name, `{"type":"data","message_id":"${id.padEnd(36, '0')}","timestamp":${timestamp}}`)
 }
 
 function pause(ms: number): Promise<void> {
