@@ -124,6 +124,7 @@ test('session-proxy: who leaves while Redis is away leaves nothing behind', asyn
 })
 
 test('session-proxy: SIGTERM while Redis is away: clients get 1001, and the process ends with 0', async () => {
+  await waitUntil('the proxy is healthy', isHealthy)
   const clients = [await proxy.enter('end-1'), await proxy.enter('end-2')]
   await proxy.redis.kill()
   assert.equal(await clients[0]?.ask('1'), UNAVAILABLE)
