@@ -115,7 +115,13 @@ export class Ear implements ChannelListener {
     this.heard.push(GAP)
   }
 
-  /** Waits until it has heard this last. */
+  forget(isForgotten: (text: string) => boolean): void {
+    const kept = this.heard.filter((text) => !isForgotten(text))
+    this.heard.splice(0, this.heard.length, ...kept)
+    this.positions.length = 0
+  }
+
+  /** Waits until it has heard this. */
   async hears(text: string, deadlineMs?: number): Promise<void> {
     await waitUntil(`it hears ${text}, not only ${this.heard.slice(-3)}`, () => this.heard.includes(text), deadlineMs)
   }

@@ -116,6 +116,12 @@ export class Traffic implements AsyncDisposable {
     }
   }
 
+  /** Begins a new page: what was heard so far is not looked at again. */
+  forget(): void {
+    for (const ear of this.ears) ear.forget(() => true)
+    for (const answered of this.#answered) answered.length = 0
+  }
+
   async gapsEverywhere(deadlineMs?: number): Promise<void> {
     const all = (): boolean => this.ears.every(({ heard }) => heard.includes(GAP))
     await waitUntil('every channel hears of a gap', all, deadlineMs)

@@ -1,6 +1,7 @@
 // What can happen to a Redis server and to the way to it, each against real servers: whatever it is, calls end in time
 // with a code, gaps are told, nothing stays deaf, and nothing grows.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { bytes, Ear, fails, GAP } from '../bridge/bridge-fixture.ts'
 import { bridgeTo } from '../bridge/redis-subject.ts'
@@ -225,6 +226,53 @@ test('redis: slow, so calls wait, are bounded, and end', async () => {
   await traffic.proveAlive()
   assert.deepEqual([subject.figures.isUp, subject.figures.reconnects, traffic.gaps], [true, 0, 0])
   subject.assertIdle()
+})
+
+test('redis: a user that may do no more than the page of the bridge says', async () => {
+  const page = readFileSync(new URL('../../docs/BRIDGE.md', import.meta.url), 'utf8')
+  const [, rules = ''] = /`(\+publish [^`]*)`/.exec(page) ?? []
+  assert.ok(rules.split(' ').length > 10)
+  await using server = await startRedis()
+  server.command(
+    'ACL',
+    'SETUSER',
+    'polyloop',
+    'on',
+    '>secret',
+    'resetkeys',
+    '~k*',
+    'resetchannels',
+    '&k*',
+    ...rules.split(' '),
+  )
+  await using subject = await bridgeTo(server.url.replace('//', '//polyloop:secret@'))
+  const { bridge } = subject
+  const ear = new Ear()
+  await bridge.subscribe('k', ear).confirmed
+  assert.equal(await bridge.publish({ channel: 'k', payload: bytes('1') }), 1)
+  await bridge.set({ key: 'k', value: bytes('x'), ttlSeconds: 9 })
+  assert.equal(await bridge.expire({ key: 'k', ttlSeconds: 9 }), true)
+  assert.deepEqual(await bridge.get({ key: 'k' }), bytes('x'))
+  assert.deepEqual(await bridge.take({ key: 'k' }), bytes('x'))
+  assert.equal(await bridge.remove({ key: 'k' }), false)
+  assert.equal((await bridge.append({ log: 'k', payload: bytes('x'), countMax: 1, ttlSeconds: 9 })).offset, 1)
+  assert.equal((await bridge.read({ log: 'k', offset: 0, count: 1 })).entries.length, 1)
+  await bridge.ping()
+  // What is not its own is refused, and does not disturb the rest.
+  assert.match(String((await fails(bridge.get({ key: 'x' }), 'BRIDGE_REFUSED')).problem), /^NOPERM /)
+  assert.match(String((await fails(bridge.subscribe('x', ear).confirmed, 'BRIDGE_REFUSED')).problem), /^NOPERM /)
+  await fails(bridge.publish({ channel: 'x', payload: bytes('1') }), 'BRIDGE_REFUSED')
+  assert.equal(await bridge.publish({ channel: 'k', payload: bytes('2') }), 1)
+  await ear.hears('2')
+  // A right that is taken away: that channel is lost until it is given back, the others come back at once.
+  const other = new Ear()
+  await bridge.subscribe('k2', other).confirmed
+  server.command('ACL', 'SETUSER', 'polyloop', 'resetchannels', '&k2')
+  await other.hears(GAP)
+  assert.ok(!subject.figures.isUp && !ear.heard.includes(GAP))
+  server.command('ACL', 'SETUSER', 'polyloop', '&k')
+  await ear.hears(GAP)
+  await subject.up()
 })
 
 test('redis: not there at first', async () => {

@@ -1,4 +1,5 @@
 // All soak scenarios by name, in the order they run in.
+import { bridge } from './bridge.ts'
 import { chat } from './chat.ts'
 import { connections } from './connections.ts'
 import { echo } from './echo.ts'
@@ -21,6 +22,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reload,
   topics,
   chat,
+  bridge,
   'session-proxy': sessionProxy,
   'session-proxy-heartbeat': sessionProxyHeartbeat,
   idle,
