@@ -66,11 +66,6 @@ export class RedisLink {
     this.#redis.connect().catch(() => {})
   }
 
-  /** Bytes that the system has not taken. */
-  get unsentBytes(): number {
-    return this.#redis.stream?.writableLength ?? 0
-  }
-
   /** One command; only while it is ready. Strings come back as Buffers. Rejects with the server's words. */
   run(command: string, args: RedisArgument[]): Promise<unknown> {
     this.#cork()

@@ -58,10 +58,6 @@ export class RedisSubscriber {
     return this.line.link !== undefined && this.#lost === 0
   }
 
-  get size(): number {
-    return this.#channels.size
-  }
-
   get channels(): IterableIterator<string> {
     return this.#channels.keys()
   }

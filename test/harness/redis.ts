@@ -160,25 +160,40 @@ export interface SentinelSetup extends AsyncDisposable {
   master(): RedisServer
 }
 
-export async function startSentinel(): Promise<SentinelSetup> {
+export interface SentinelOptions {
+  /** Of the servers, and of the Sentinels. */
+  readonly password?: string
+  readonly sentinelPassword?: string
+}
+
+export async function startSentinel({ password, sentinelPassword }: SentinelOptions = {}): Promise<SentinelSetup> {
   const stack = new AsyncDisposableStack()
-  const master = stack.use(await startRedis())
-  const replica = stack.use(await startRedis({ config: [`replicaof 127.0.0.1 ${master.port}`] }))
+  const secret = password === undefined ? {} : { password }
+  const auth = password === undefined ? [] : [`masterauth ${password}`]
+  const master = stack.use(await startRedis({ ...secret, config: auth }))
+  const replica = stack.use(await startRedis({ ...secret, config: [...auth, `replicaof 127.0.0.1 ${master.port}`] }))
   await waitUntil('the replica follows', () => replica.info('master_link_status') === 'up', 20_000)
   const config = [
     `sentinel monitor ${SENTINEL_MASTER} 127.0.0.1 ${master.port} 2`,
     `sentinel down-after-milliseconds ${SENTINEL_MASTER} 700`,
     `sentinel failover-timeout ${SENTINEL_MASTER} 3000`,
   ]
+  if (password !== undefined) config.push(`sentinel auth-pass ${SENTINEL_MASTER} ${password}`)
+  if (sentinelPassword !== undefined) config.push(`sentinel sentinel-pass ${sentinelPassword}`)
   const sentinels: RedisServer[] = []
-  for (let count = 0; count < 3; count++) sentinels.push(stack.use(await startRedis({ isSentinel: true, config })))
+  for (let count = 0; count < 3; count++) {
+    const own = sentinelPassword === undefined ? {} : { password: sentinelPassword }
+    sentinels.push(stack.use(await startRedis({ ...own, isSentinel: true, config })))
+  }
   const [first] = sentinels as [RedisServer]
   const known = (): string => first.command('SENTINEL', 'MASTER', SENTINEL_MASTER)
   await waitUntil('Sentinels know each other', () => /num-other-sentinels\n2\n/.test(known()), 20_000)
   await waitUntil('and the replica', () => /num-slaves\n1\n/.test(known()), 20_000)
   const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')
+  const user = password === undefined ? '' : `:${password}@`
+  const query = sentinelPassword === undefined ? '' : `?sentinelPassword=${sentinelPassword}`
   return {
-    url: `redis+sentinel://${hosts}/${SENTINEL_MASTER}`,
+    url: `redis+sentinel://${user}${hosts}/${SENTINEL_MASTER}${query}`,
     servers: [master, replica],
     sentinels,
     master: () => {
@@ -229,8 +244,8 @@ export async function startCluster(masters = 3, replicasOfFirst = 0): Promise<Cl
   return { url: `redis+cluster://${hosts}`, servers, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-/** Free, and `alsoFree` ports above it too. */
-async function freePort(alsoFree = 0): Promise<number> {
+/** Free, and the one `alsoFree` above it too. */
+export async function freePort(alsoFree = 0): Promise<number> {
   for (;;) {
     const port = await listenOnce(0)
     if (port === undefined) continue
