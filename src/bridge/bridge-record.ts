@@ -3,16 +3,17 @@
 //
 //   call         u32 number | u8 operation | u8 tag | argument
 //   publish      u32 number | u16 bytes of channel | channel | payload     the one call that is worth its own layout
-//   subscribe    u32 number | u32 handle | u16 generation | u32 life | f64 sequence | channel     life 0: no `since`
+//   subscribe    u32 number | u32 handle | u16 generation | u32 life | f64 sequence | u32 round | channel     life 0: no `since`
 //   unsubscribe  u32 handle | u8 is moving
 //
 //   answer       u32 number | u8 outcome | u8 tag | value, or code and problem of a failure
-//   subscribed   u32 number | u32 handle | u32 life | f64 sequence | u8 is gap
+//   subscribed   u32 number | u32 handle | u32 life | f64 sequence | u32 round | u8 is gap
 //   replayed     u32 number | u32 life | f64 sequence | payload       kept for a subscriber that moved; `subscribed` follows
 //   message      u32 handle | u32 life | f64 sequence | payload
 //   gap          u32 handle | u32 life | f64 sequence
 //
-// `call` and `answer` are the store's layout, except for the numbers of operations.
+// `round` counts the ends of the bridge's thread that the caller has heard of: an answer of one that died since comes back
+// with an older one. `call` and `answer` are the store's layout, except for the numbers of operations.
 import type { BridgeOperation } from './bridge.ts'
 
 // 64 and 65 are the store's.
@@ -35,8 +36,8 @@ export const OUTCOME = { ok: 0, failed: 1 } as const
 export const PUBLISH_HEAD_BYTES = 6
 export const PUBLISH_AT = { number: 0, channelBytes: 4 } as const
 
-export const SUBSCRIBE_HEAD_BYTES = 22
-export const SUBSCRIBE_AT = { number: 0, handle: 4, generation: 8, life: 10, sequence: 14 } as const
+export const SUBSCRIBE_HEAD_BYTES = 26
+export const SUBSCRIBE_AT = { number: 0, handle: 4, generation: 8, life: 10, sequence: 14, round: 22 } as const
 
 export const UNSUBSCRIBE_HEAD_BYTES = 5
 export const UNSUBSCRIBE_AT = { handle: 0, isMoving: 4 } as const
@@ -45,8 +46,8 @@ export const UNSUBSCRIBE_AT = { handle: 0, isMoving: 4 } as const
 export const MESSAGE_HEAD_BYTES = 16
 export const MESSAGE_AT = { handle: 0, number: 0, life: 4, sequence: 8 } as const
 
-export const SUBSCRIBED_HEAD_BYTES = 21
-export const SUBSCRIBED_AT = { number: 0, handle: 4, life: 8, sequence: 12, isGap: 20 } as const
+export const SUBSCRIBED_HEAD_BYTES = 25
+export const SUBSCRIBED_AT = { number: 0, handle: 4, life: 8, sequence: 12, round: 20, isGap: 24 } as const
 
 /** Of a record that no promise waits for. */
 export const NO_NUMBER = 0

@@ -59,6 +59,8 @@ export class ChannelClient {
   /** The high bits are the life of this thread: a handle of another one is recognised. */
   readonly #handleBase: number
   #handleCount = 0
+  /** Ends of the bridge's thread so far. */
+  #round = 0
   #resendTimer: TimerHandle = NO_TIMER
   #askTimer: TimerHandle = NO_TIMER
 
@@ -94,10 +96,10 @@ export class ChannelClient {
   }
 
   bridgeDown(): void {
+    this.#round = (this.#round + 1) >>> 0
     for (const entry of this.#byHandle.values()) {
       if (entry.state !== 'subscribed') continue
       entry.state = 'lost'
-      for (const subscription of entry.subscriptions) subscription.isGapDue = true
       this.#lost.add(entry)
     }
     this.#askForLost()
@@ -179,6 +181,7 @@ export class ChannelClient {
     for (const subscription of entry.subscriptions) {
       // One that joined during this very message has the position already.
       if (subscription.state !== 'live' || subscription.position === position) continue
+      this.#tellNewLife(subscription, position)
       this.#deliver(subscription, payload, position)
     }
   }
@@ -203,9 +206,14 @@ export class ChannelClient {
   #onSubscribed(record: Buffer): void {
     const number = record.readUInt32LE(SUBSCRIBED_AT.number)
     const entry = this.#byHandle.get(record.readUInt32LE(SUBSCRIBED_AT.handle))
-    if (entry !== undefined) {
+    // An answer of a thread that has died since promises nothing.
+    if (entry !== undefined && record.readUInt32LE(SUBSCRIBED_AT.round) === this.#round) {
       const life = record.readUInt32LE(SUBSCRIBED_AT.life)
-      this.#subscribed(entry, { life, sequence: record.readDoubleLE(SUBSCRIBED_AT.sequence) })
+      const position = { life, sequence: record.readDoubleLE(SUBSCRIBED_AT.sequence) }
+      entry.state = 'subscribed'
+      entry.position = position
+      this.#lost.delete(entry)
+      for (const one of entry.subscriptions) if (one.state === 'live') this.#tellNewLife(one, position)
     }
     const subscription = this.#joining.get(number)
     if (subscription?.state === 'joining') {
@@ -215,16 +223,11 @@ export class ChannelClient {
     this.#options.calls.take(number)?.resolve(undefined)
   }
 
-  #subscribed(entry: ChannelEntry, position: ChannelPosition): void {
-    entry.state = 'subscribed'
-    entry.position = position
-    this.#lost.delete(entry)
-    for (const subscription of entry.subscriptions) {
-      if (!subscription.isGapDue) continue
-      subscription.isGapDue = false
-      subscription.position = position
-      this.#tellGap(subscription)
-    }
+  /** Between two lives of the bridge's thread something may have been missed, whatever told of the second one first. */
+  #tellNewLife(subscription: Subscription, position: ChannelPosition): void {
+    if (subscription.position?.life === position.life) return
+    subscription.position = { ...position }
+    this.#tellGap(subscription)
   }
 
   /** Messages for nobody are on their way when the last listener ends. Not those for the life of this thread before. */
@@ -270,6 +273,7 @@ export class ChannelClient {
     head.writeUInt16LE(this.#options.generation & 0xffff, SUBSCRIBE_AT.generation)
     head.writeUInt32LE(since?.life ?? 0, SUBSCRIBE_AT.life)
     head.writeDoubleLE(since?.sequence ?? 0, SUBSCRIBE_AT.sequence)
+    head.writeUInt32LE(this.#round, SUBSCRIBE_AT.round)
     const name = Buffer.from(entry.name)
     return this.#options.send(BRIDGE_RECORD.subscribe, head, SUBSCRIBE_HEAD_BYTES, name, 0, name.length)
   }

@@ -12,8 +12,6 @@ export class Subscription implements ChannelSubscription {
    * While it joins, it gets nothing but what is replayed for it.
    */
   state: 'joining' | 'live' | 'ended' = 'joining'
-  /** Subscribed with a bridge's thread that has died since. */
-  isGapDue = false
   position: ChannelPosition | undefined
   readonly #onEnd: (subscription: Subscription, isMoving: boolean) => void
 

@@ -131,6 +131,7 @@ export class ChannelHost {
       handle: record.readUInt32LE(SUBSCRIBE_AT.handle),
       sinceLife: record.readUInt32LE(SUBSCRIBE_AT.life),
       sinceSequence: record.readDoubleLE(SUBSCRIBE_AT.sequence),
+      round: record.readUInt32LE(SUBSCRIBE_AT.round),
     }
     const name = record.toString('utf8', SUBSCRIBE_HEAD_BYTES)
     const channel = this.#channels.get(name) ?? this.#ask(name)
@@ -227,6 +228,7 @@ export class ChannelHost {
     head.writeUInt32LE(handle, SUBSCRIBED_AT.handle)
     head.writeUInt32LE(life, SUBSCRIBED_AT.life)
     head.writeDoubleLE(channel.sequence, SUBSCRIBED_AT.sequence)
+    head.writeUInt32LE(request.round, SUBSCRIBED_AT.round)
     head[SUBSCRIBED_AT.isGap] = isGap ? 1 : 0
     // Refused: who asked runs into his time limit, and asks again or leaves.
     send(thread, BRIDGE_RECORD.subscribed, head, SUBSCRIBED_HEAD_BYTES, NOTHING, 0, 0)

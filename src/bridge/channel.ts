@@ -24,6 +24,8 @@ export interface Request {
   readonly handle: number
   readonly sinceLife: number
   readonly sinceSequence: number
+  /** Goes back with the answer. */
+  readonly round: number
 }
 
 export interface KeptMessage {

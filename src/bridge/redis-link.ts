@@ -145,7 +145,8 @@ export class RedisLink {
       return
     }
     this.#bytesRead = bytesRead
-    this.#timer = wheel.schedule(limits.pingMs, this.#probe)
+    const leftMs = this.#probedMs + limits.pingTimeoutMs - nowMs
+    this.#timer = wheel.schedule(Math.min(limits.pingMs, leftMs), this.#probe)
   }
 
   async #sendProbe(sentMs: number): Promise<void> {

@@ -319,6 +319,42 @@ test('channel: its way was full when the thread of the bridge died', async () =>
   assert.deepEqual(ear.heard, [GAP, '1'])
 })
 
+test('channel: the answer of the successor does not fit, its messages do: the gap comes first', async () => {
+  const world = worldOf()
+  const { ear } = await listen(world, 'c')
+  await world.loop.restartHost()
+  world.loop.way().toClientMax = 0
+  await world.loop.settle()
+  world.loop.way().toClientMax = 10
+  say(world, '1')
+  await world.loop.settle()
+  world.timers.run(1_300)
+  await world.loop.settle()
+  say(world, '2')
+  await world.loop.settle()
+  assert.deepEqual(ear.heard, [GAP, '1', '2'])
+})
+
+test('channel: the answer of a successor that died, too, promises nothing', async () => {
+  const world = worldOf()
+  const { ear } = await listen(world, 'c')
+  await world.loop.restartHost()
+  world.loop.pass()
+  await new Promise((resolve) => setImmediate(resolve))
+  say(world, '1')
+  // What it said is still unread. And it cannot be asked again at once.
+  world.loop.way().toHostMax = 0
+  await world.loop.restartHost()
+  await world.loop.settle()
+  assert.deepEqual(ear.heard, [GAP, '1'])
+  world.loop.way().toHostMax = 10
+  world.timers.run(1_300)
+  await world.loop.settle()
+  say(world, '2')
+  await world.loop.settle()
+  assert.deepEqual(ear.heard, [GAP, '1', GAP, '2'])
+})
+
 test('channel: a thread that dies is unsubscribed, and its successor begins anew', async () => {
   const world = worldOf()
   await listen(world, 'c')

@@ -40,19 +40,21 @@ export function bridgeContract(name: string, of: () => Bridge): void {
 
   check('a time to live ends a key, and begins anew', async (bridge, key) => {
     assert.equal(await bridge.expire({ key, ttlSeconds: 1 }), false)
-    await bridge.set({ key, value: bytes('x'), ttlSeconds: 0.05 })
-    assert.deepEqual(await bridge.get({ key }), bytes('x'))
+    // Together, because a busy machine may wait longer between two calls than a key lives.
+    const shortly = (): Promise<void> => bridge.set({ key, value: bytes('x'), ttlSeconds: 0.1 })
+    assert.deepEqual(await Promise.all([shortly(), bridge.get({ key })]), [undefined, bytes('x')])
     await waitUntil('the key has ended', async () => (await bridge.get({ key })) === undefined)
-    await bridge.set({ key, value: bytes('x'), ttlSeconds: 0.05 })
-    assert.equal(await bridge.expire({ key, ttlSeconds: 1_000 }), true)
+    assert.deepEqual(await Promise.all([shortly(), bridge.expire({ key, ttlSeconds: 1_000 })]), [undefined, true])
     const other = `${key}:short`
     await bridge.set({ key: other, value: bytes('x') })
     assert.equal(await bridge.expire({ key: other, ttlSeconds: 0.1 }), true)
     await waitUntil('the other key has ended', async () => (await bridge.get({ key: other })) === undefined)
     assert.deepEqual(await bridge.get({ key }), bytes('x'), 'the first one lives on')
     // `set` forgets the time to live.
-    await bridge.set({ key: other, value: bytes('x'), ttlSeconds: 0.05 })
-    await bridge.set({ key: other, value: bytes('y') })
+    await Promise.all([
+      bridge.set({ key: other, value: bytes('x'), ttlSeconds: 0.05 }),
+      bridge.set({ key: other, value: bytes('y') }),
+    ])
     await bridge.set({ key, value: bytes('x'), ttlSeconds: 0.1 })
     await waitUntil('the first key has ended', async () => (await bridge.get({ key })) === undefined)
     assert.deepEqual(await bridge.get({ key: other }), bytes('y'))

@@ -12,7 +12,7 @@ import { BridgeLoop, THREAD } from './bridge-loop.ts'
 
 const THREADS = 3
 const LISTENERS = 3
-const RUNS = 150
+const RUNS = 1_000
 
 type Step =
   | { readonly do: 'say' }
