@@ -19,10 +19,20 @@ function readme(): string {
   return readFileSync(join(root, 'README.md'), 'utf8')
 }
 
+/** Free ports, and no file. */
+const BESIDE_OTHERS = {
+  POLYLOOP_ADMIN_PORT: '0',
+  POLYLOOP_SERVICES_CHAT_HTTP_PORT: '0',
+  POLYLOOP_SERVICES_CHAT_TCP_PORT: '0',
+  POLYLOOP_SERVICES_CHAT_UDP_PORT: '0',
+  POLYLOOP_SERVICES_SESSION_PROXY_WS_PORT: '0',
+  POLYLOOP_STORE_KIND: 'memory',
+}
+
 function run(line: readonly string[], folder: string, environment: Readonly<Record<string, string>>): Promise<Server> {
   const child = spawn(process.execPath, line, {
     cwd: folder,
-    env: { PATH: process.env.PATH, POLYLOOP_ADMIN_PORT: '0', ...environment },
+    env: { PATH: process.env.PATH, ...BESIDE_OTHERS, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   return new Server(child).ready()
@@ -234,6 +244,8 @@ const PRINTS: readonly (readonly [line: RegExp, output: RegExp])[] = [
   [/nc -N/, /^\[Conn 1\] hi\n$/],
   [/nc -u/, /^hi\n$/],
   [/new WebSocket/, /^hi\n$/],
+  [/SendMessage/, /^\{"message_id":1,"success":true,"error":null\}\n$/],
+  [/chats/, /"content":"hi"/],
   [/placement/, /^echo:ada: slot \d+, shard [0-3] /],
   [/load-test/, /Throughput/i],
   [/metrics/, /^polyloop_shard_up\{.*\} 1$/m],
@@ -252,6 +264,8 @@ test('examples: the tour in the README', async () => {
     const command = line
       .replace(/ {2,}#.*/, '')
       .trim()
+      .replace(/8080/, String(server.port('chat.http')))
+      .replace(/8081/, String(server.port('chat.tcp')))
       .replace(/8084/, String(server.port(line.includes('nc -u') ? 'echo.udp' : 'echo.tcp')))
       .replace(/8085/, String(server.port('echo.ws')))
       .replace(/9464/, String(server.port('admin')))
