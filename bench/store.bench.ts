@@ -7,11 +7,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { systemClock } from '../src/lib/clock.ts'
 import { encodeValue } from '../src/lib/codec.ts'
 import { createLogger } from '../src/observe/logger.ts'
+import { CALL_AT, OUTCOME, type SendRecord } from '../src/ring/call-record.ts'
 import { createEngine } from '../src/store/create-engine.ts'
 import { StoreClient } from '../src/store/store-client.ts'
 import type { StoreCall, StoreEngine } from '../src/store/store-engine.ts'
 import { STORE_LIMITS, StoreHost } from '../src/store/store-host.ts'
-import { OPERATIONS, OUTCOME, type SendRecord, STORE_AT, STORE_RECORD } from '../src/store/store-record.ts'
+import { OPERATIONS, STORE_RECORD } from '../src/store/store-record.ts'
 import { createNodeWheel } from '../src/timer/node-wheel.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 
@@ -117,7 +118,7 @@ function hostOf(engine: StoreEngine, reply: SendRecord): Host {
 function hostAlone(engine: StoreEngine): Subject {
   let stored = 0
   const { host, step } = hostOf(engine, (_kind, head) => {
-    if (head[STORE_AT.outcome] !== OUTCOME.ok) throw new Error('not stored')
+    if (head[CALL_AT.what] !== OUTCOME.ok) throw new Error('not stored')
     stored++
     return true
   })

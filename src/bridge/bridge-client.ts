@@ -2,23 +2,14 @@
 // of channels go to those who listen here (channel-client.ts). Each call ends exactly once: by its answer, by its time
 // limit, or because the bridge's thread ended.
 import type { Clock } from '../lib/clock.ts'
-import { decodeValue, encodeValue } from '../lib/codec.ts'
+import { encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
+import { CALL_HEAD_BYTES, numberOf, type SendRecord, settleCall, writeHead } from '../ring/call-record.ts'
 import { CallTable } from '../timer/call-table.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import type { Bridge, BridgeOperation } from './bridge.ts'
-import type { ArgumentOf, BridgeCall, BridgeFailure } from './bridge-engine.ts'
-import {
-  BRIDGE_RECORD,
-  CALL_AT,
-  CALL_HEAD_BYTES,
-  HEAD_ROOM_BYTES,
-  OPERATIONS,
-  OUTCOME,
-  PUBLISH_AT,
-  PUBLISH_HEAD_BYTES,
-  type SendRecord,
-} from './bridge-record.ts'
+import type { ArgumentOf, BridgeCall } from './bridge-engine.ts'
+import { BRIDGE_RECORD, HEAD_ROOM_BYTES, OPERATIONS, PUBLISH_AT, PUBLISH_HEAD_BYTES } from './bridge-record.ts'
 import { problemOf } from './bridge-rule.ts'
 import { ChannelClient } from './channel-client.ts'
 
@@ -94,34 +85,17 @@ export class BridgeClient {
 
   /** A record from the bridge's thread. False: it is none of its kinds. */
   receive(kind: number, record: Buffer): boolean {
-    if (kind === BRIDGE_RECORD.answer) {
-      this.#answered(record)
-      return true
-    }
-    return this.#channels.receive(kind, record)
+    if (kind !== BRIDGE_RECORD.answer) return this.#channels.receive(kind, record)
+    // Too late, or for the life of this thread before: nobody waits for it.
+    const pending = this.#calls.take(numberOf(record))
+    if (pending !== undefined) settleCall(pending, record)
+    return true
   }
 
   /** The bridge's thread ended: nobody answers what it had taken. Channels are subscribed anew with its successor. */
   bridgeDown(): void {
     this.#calls.fail((operation) => new PolyloopError('BRIDGE_LOST', { operation, problem: 'its thread ended' }))
     this.#channels.bridgeDown()
-  }
-
-  #answered(record: Buffer): void {
-    // Too late, or for the life of this thread before: nobody waits for it.
-    const pending = this.#calls.take(record.readUInt32LE(CALL_AT.number))
-    if (pending === undefined) return
-    try {
-      const value = decodeValue(record[CALL_AT.tag] as number, record, CALL_HEAD_BYTES, record.length)
-      if (record[CALL_AT.outcome] === OUTCOME.ok) {
-        pending.resolve(value)
-        return
-      }
-      const { code, problem } = value as BridgeFailure
-      pending.reject(new PolyloopError(code, { operation: pending.subject, problem }))
-    } catch (error) {
-      pending.reject(error)
-    }
   }
 
   #call(operation: BridgeOperation, index: number, argument: unknown): Promise<unknown> {
@@ -133,11 +107,8 @@ export class BridgeClient {
       const length = end - start
       if (!this.#hasRoom(operation, CALL_HEAD_BYTES + length, reject)) return
       const number = this.#calls.open(operation, resolve, reject)
-      const head = this.#head
-      head.writeUInt32LE(number, CALL_AT.number)
-      head[CALL_AT.operation] = index
-      head[CALL_AT.tag] = tag
-      this.#send(number, BRIDGE_RECORD.call, head, CALL_HEAD_BYTES, bytes, start, length)
+      writeHead(this.#head, number, index, tag)
+      this.#send(number, BRIDGE_RECORD.call, this.#head, CALL_HEAD_BYTES, bytes, start, length)
     })
   }
 

@@ -1,9 +1,9 @@
 // The bridge's thread without the thread: takes calls from records and answers them as the engine does, and shares each
 // channel's one subscription among the threads that want it (channel-host.ts). Payloads pass through as bytes.
 import type { Clock } from '../lib/clock.ts'
-import { decodeValue, encodeValue } from '../lib/codec.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { Cell } from '../observe/metrics.ts'
+import { AnswerSender, CALL_AT, numberOf, type SendRecordTo, valueIn } from '../ring/call-record.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import type { BacklogLimits } from './backlog.ts'
 import {
@@ -11,19 +11,11 @@ import {
   type BridgeEngine,
   type CallOutcome,
   type EngineFactory,
+  type EngineFigures,
   failed,
   failureOf,
 } from './bridge-engine.ts'
-import {
-  BRIDGE_RECORD,
-  CALL_AT,
-  CALL_HEAD_BYTES,
-  OPERATIONS,
-  OUTCOME,
-  PUBLISH_AT,
-  PUBLISH_HEAD_BYTES,
-  type SendRecordTo,
-} from './bridge-record.ts'
+import { BRIDGE_RECORD, OPERATIONS, PUBLISH_AT, PUBLISH_HEAD_BYTES } from './bridge-record.ts'
 import { ChannelHost } from './channel-host.ts'
 
 export interface BridgeLimits extends BacklogLimits {
@@ -57,14 +49,7 @@ export interface BridgeCells {
   readonly gaps: Cell
 }
 
-export interface BridgeFigures {
-  readonly isUp: boolean
-  /** Why it is not up; empty while it is. */
-  readonly problem: string
-  readonly reconnects: number
-  readonly roundTripMs: number
-  readonly outboxCalls: number
-  readonly outboxBytes: number
+export interface BridgeFigures extends EngineFigures {
   /** Channels that are subscribed, or about to be. */
   readonly subscriptions: number
   /** What is kept for subscribers that move. */
@@ -91,13 +76,16 @@ export class BridgeHost {
   readonly #engine: BridgeEngine
   readonly #channels: ChannelHost
   readonly #answersLost: LimitedLogger
-  readonly #head = Buffer.alloc(CALL_HEAD_BYTES)
+  readonly #answers: AnswerSender
   #open = 0
   #isClosed = false
   #idleWaiters: (() => void)[] = []
 
   constructor(options: BridgeHostOptions) {
     this.#options = options
+    const { send, limits } = options
+    const kind = BRIDGE_RECORD.answer
+    this.#answers = new AnswerSender({ kind, send, bytesMax: limits.answerBytesMax, tooLong: 'BRIDGE_REFUSED' })
     this.#answersLost = options.log.limited('bridge.answer_lost', ANSWERS_LOST_LOGGED_PER_SECOND)
     this.#channels = new ChannelHost({ ...options, answer: (...answer) => this.#answer(...answer) })
     this.#engine = options.engine({
@@ -162,16 +150,15 @@ export class BridgeHost {
   }
 
   #onCall(source: number, record: Buffer): void {
-    const number = record.readUInt32LE(CALL_AT.number)
-    const operation = OPERATIONS[record[CALL_AT.operation] as number]
+    const number = numberOf(record)
+    const operation = OPERATIONS[record[CALL_AT.what] as number]
     if (operation === undefined) {
       this.#answer(source, number, failed('BRIDGE_REFUSED', 'there is no such operation'))
       return
     }
     try {
-      const argument = decodeValue(record[CALL_AT.tag] as number, record, CALL_HEAD_BYTES, record.length)
       // What it takes is checked by the engine, as for callers in its own thread.
-      this.#run(source, number, { operation, argument: argument ?? {} } as BridgeCall)
+      this.#run(source, number, { operation, argument: valueIn(record) ?? {} } as BridgeCall)
     } catch (error) {
       this.#answer(source, number, failureOf(error))
     }
@@ -199,21 +186,6 @@ export class BridgeHost {
 
   #answer(source: number, number: number, outcome: CallOutcome): void {
     // Without an answer the call runs into its time limit.
-    if (!this.#trySend(source, number, outcome)) this.#answersLost.warn({ to: source })
-  }
-
-  #trySend(source: number, number: number, outcome: CallOutcome): boolean {
-    const { send, limits } = this.#options
-    const value = outcome.ok ? outcome.value : { code: outcome.code, problem: outcome.problem }
-    const { tag, bytes, start, end } = encodeValue(value)
-    const length = end - start
-    if (CALL_HEAD_BYTES + length > limits.answerBytesMax) {
-      return this.#trySend(source, number, failed('BRIDGE_REFUSED', `the answer is too long: ${length} bytes`))
-    }
-    const head = this.#head
-    head.writeUInt32LE(number, CALL_AT.number)
-    head[CALL_AT.outcome] = outcome.ok ? OUTCOME.ok : OUTCOME.failed
-    head[CALL_AT.tag] = tag
-    return send(source, BRIDGE_RECORD.answer, head, CALL_HEAD_BYTES, bytes, start, length)
+    if (!this.#answers.send(source, number, outcome)) this.#answersLost.warn({ to: source })
   }
 }

@@ -1,19 +1,18 @@
 // What travels in rings between the bridge's thread and the others: kinds 66 to 79, never reused. Numbers and handles are
 // the caller's; integers are unsigned and little-endian.
 //
-//   call         u32 number | u8 operation | u8 tag | argument
+//   call, answer                                                           as in ring/call-record.ts
 //   publish      u32 number | u16 bytes of channel | channel | payload     the one call that is worth its own layout
 //   subscribe    u32 number | u32 handle | u16 generation | u32 life | f64 sequence | u32 round | channel     life 0: no `since`
 //   unsubscribe  u32 handle | u8 is moving
 //
-//   answer       u32 number | u8 outcome | u8 tag | value, or code and problem of a failure
 //   subscribed   u32 number | u32 handle | u32 life | f64 sequence | u32 round | u8 is gap
 //   replayed     u32 number | u32 life | f64 sequence | payload       kept for a subscriber that moved; `subscribed` follows
 //   message      u32 handle | u32 life | f64 sequence | payload
 //   gap          u32 handle | u32 life | f64 sequence
 //
 // `round` counts the ends of the bridge's thread that the caller has heard of: an answer of one that died since comes back
-// with an older one. `call` and `answer` are the store's layout, except for the numbers of operations.
+// with an older one.
 import type { BridgeOperation } from './bridge.ts'
 
 // 64 and 65 are the store's.
@@ -28,10 +27,6 @@ export const BRIDGE_RECORD = {
   message: 73,
   gap: 74,
 } as const
-
-export const CALL_HEAD_BYTES = 6
-export const CALL_AT = { number: 0, operation: 4, outcome: 4, tag: 5 } as const
-export const OUTCOME = { ok: 0, failed: 1 } as const
 
 export const PUBLISH_HEAD_BYTES = 6
 export const PUBLISH_AT = { number: 0, channelBytes: 4 } as const
@@ -67,16 +62,3 @@ export const OPERATIONS = [
   'read',
   'ping',
 ] as const satisfies readonly BridgeOperation[]
-
-/** Sends one record of two parts, which are copied during the call. False: it was refused, and nothing was taken. */
-export type SendRecord = (
-  kind: number,
-  head: Uint8Array,
-  headBytes: number,
-  body: Uint8Array,
-  bodyStart: number,
-  bodyBytes: number,
-) => boolean
-
-/** The same, to a thread. */
-export type SendRecordTo = (thread: number, ...record: Parameters<SendRecord>) => boolean

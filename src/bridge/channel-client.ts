@@ -6,6 +6,7 @@
 // `replayed`, then `subscribed`. Rings keep the order, so messages that come before `subscribed` are older than it, and
 // are skipped for this listener; those that come behind it are newer.
 import { PolyloopError } from '../lib/errors.ts'
+import type { SendRecord } from '../ring/call-record.ts'
 import type { CallTable } from '../timer/call-table.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 import type { Bridge, ChannelPosition } from './bridge.ts'
@@ -14,7 +15,6 @@ import {
   MESSAGE_AT,
   MESSAGE_HEAD_BYTES,
   NO_NUMBER,
-  type SendRecord,
   SUBSCRIBE_AT,
   SUBSCRIBE_HEAD_BYTES,
   SUBSCRIBED_AT,

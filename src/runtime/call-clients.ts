@@ -5,6 +5,7 @@ import { BridgeClient } from '../bridge/bridge-client.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import type { Clock } from '../lib/clock.ts'
 import { THREAD } from '../lib/thread.ts'
+import type { SendRecordTo } from '../ring/call-record.ts'
 import { ABSENT_STORE } from '../store/absent-store.ts'
 import type { Store } from '../store/store.ts'
 import { StoreClient } from '../store/store-client.ts'
@@ -20,15 +21,7 @@ export interface CallClientsOptions {
   readonly clock: Clock
   readonly wheel: TimerWheel
   /** By way of the actors, so that what moves to another shard is held until its calls have arrived. */
-  readonly toThread: (
-    thread: number,
-    kind: number,
-    head: Uint8Array,
-    headBytes: number,
-    body: Uint8Array,
-    bodyStart: number,
-    bodyBytes: number,
-  ) => boolean
+  readonly toThread: SendRecordTo
   /** Gets what a listener of a channel threw. */
   readonly onError: (error: unknown) => void
 }

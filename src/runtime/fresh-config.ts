@@ -7,6 +7,7 @@ import { ERRORS, type ErrorCode, PolyloopError } from '../lib/errors.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { RECORD_LAYOUT } from '../net/record.ts'
 import { FIGURE_LAYOUT } from '../observe/figure.ts'
+import * as CALL_LAYOUT from '../ring/call-record.ts'
 import { RING_LAYOUT_VERSION } from '../ring/record.ts'
 import { OPERATIONS } from '../store/store-record.ts'
 import { within } from './control.ts'
@@ -48,6 +49,7 @@ export const LAYOUT = [
   FIGURE_LAYOUT,
   RING_LAYOUT_VERSION,
   RECORD_LAYOUT,
+  JSON.stringify(CALL_LAYOUT),
   ...OPERATIONS,
   JSON.stringify(BRIDGE_LAYOUT),
 ].join(' ')

@@ -1,13 +1,13 @@
 // The store as a thread that is not the store's sees it: calls become records, answers settle promises. Each call ends
 // exactly once: by its answer, by its time limit, or because the store's thread ended.
 import type { Clock } from '../lib/clock.ts'
-import { decodeValue, encodeValue } from '../lib/codec.ts'
+import { encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
+import { CALL_HEAD_BYTES, numberOf, type SendRecord, settleCall, writeHead } from '../ring/call-record.ts'
 import { CallTable } from '../timer/call-table.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
 import type { Store, StoreOperation } from './store.ts'
-import type { StoreFailure } from './store-engine.ts'
-import { OPERATIONS, OUTCOME, type SendRecord, STORE_AT, STORE_HEAD_BYTES, STORE_RECORD } from './store-record.ts'
+import { OPERATIONS, STORE_RECORD } from './store-record.ts'
 
 /** Longest call by default: `ring.messageMax`. */
 const CALL_BYTES_MAX = 1024 * 1024
@@ -31,7 +31,7 @@ export class StoreClient {
   readonly store: Store
   readonly #options: StoreClientOptions
   readonly #calls: CallTable<StoreOperation>
-  readonly #head = Buffer.alloc(STORE_HEAD_BYTES)
+  readonly #head = Buffer.alloc(CALL_HEAD_BYTES)
   readonly #callBytesMax: number
 
   constructor(options: StoreClientOptions) {
@@ -61,19 +61,8 @@ export class StoreClient {
   receive(kind: number, record: Buffer): boolean {
     if (kind !== STORE_RECORD.answer) return false
     // Too late, or for the life of this thread before: nobody waits for it.
-    const pending = this.#calls.take(record.readUInt32LE(STORE_AT.number))
-    if (pending === undefined) return true
-    try {
-      const value = decodeValue(record[STORE_AT.tag] as number, record, STORE_HEAD_BYTES, record.length)
-      if (record[STORE_AT.outcome] === OUTCOME.ok) {
-        pending.resolve(value)
-        return true
-      }
-      const { code, problem } = value as StoreFailure
-      pending.reject(new PolyloopError(code, { operation: pending.subject, problem }))
-    } catch (error) {
-      pending.reject(error)
-    }
+    const pending = this.#calls.take(numberOf(record))
+    if (pending !== undefined) settleCall(pending, record)
     return true
   }
 
@@ -92,17 +81,14 @@ export class StoreClient {
       // What cannot be encoded throws, which rejects.
       const { tag, bytes, start, end } = encodeValue(argument)
       const length = end - start
-      if (STORE_HEAD_BYTES + length > this.#callBytesMax) {
+      if (CALL_HEAD_BYTES + length > this.#callBytesMax) {
         reject(new PolyloopError('MESSAGE_TOO_LARGE', { operation, bytes: length }))
         return
       }
       // Before it is sent: a full timer table throws.
       const number = this.#calls.open(operation, resolve, reject)
-      const head = this.#head
-      head.writeUInt32LE(number, STORE_AT.number)
-      head[STORE_AT.operation] = index
-      head[STORE_AT.tag] = tag
-      if (send(STORE_RECORD.call, head, STORE_HEAD_BYTES, bytes, start, length)) return
+      writeHead(this.#head, number, index, tag)
+      if (send(STORE_RECORD.call, this.#head, CALL_HEAD_BYTES, bytes, start, length)) return
       this.#calls.take(number)
       reject(new PolyloopError('STORE_BUSY', { operation, problem: 'the way to its thread is full' }))
     })

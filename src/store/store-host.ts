@@ -3,9 +3,9 @@
 //
 //     receive ──▶ waiting ──(soon, or when the last batch is over)──▶ engine.run ──▶ answers
 import type { Clock } from '../lib/clock.ts'
-import { decodeValue, encodeValue } from '../lib/codec.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { HistogramCell } from '../observe/metrics.ts'
+import { AnswerSender, CALL_AT, numberOf, type SendRecordTo, valueIn } from '../ring/call-record.ts'
 import {
   failureOf,
   isWrite,
@@ -14,7 +14,7 @@ import {
   type StoreFailure,
   type StoreOutcome,
 } from './store-engine.ts'
-import { OPERATIONS, OUTCOME, STORE_AT, STORE_HEAD_BYTES, STORE_RECORD } from './store-record.ts'
+import { OPERATIONS, STORE_RECORD } from './store-record.ts'
 
 export interface StoreLimits {
   /** Calls that wait for a batch; one more is answered STORE_BUSY at once. */
@@ -43,15 +43,7 @@ const ANSWERS_LOST_LOGGED_PER_SECOND = 1
 export interface StoreHostOptions {
   readonly engine: StoreEngine
   /** Sends a record to a thread, copying it. False: refused, nothing was taken. */
-  readonly reply: (
-    thread: number,
-    kind: number,
-    head: Uint8Array,
-    headBytes: number,
-    body: Uint8Array,
-    bodyStart: number,
-    bodyBytes: number,
-  ) => boolean
+  readonly reply: SendRecordTo
   readonly commitSeconds: HistogramCell
   readonly batchSize: HistogramCell
   readonly log: Logger
@@ -71,7 +63,7 @@ export class StoreHost {
   readonly #options: StoreHostOptions
   readonly #schedule: (run: () => void) => void
   readonly #answersLost: LimitedLogger
-  readonly #head = Buffer.alloc(STORE_HEAD_BYTES)
+  readonly #answers: AnswerSender
   readonly #waiting: Waiting[] = []
   #waitingBytes = 0
   /** A batch is scheduled or runs. */
@@ -82,6 +74,9 @@ export class StoreHost {
   constructor(options: StoreHostOptions) {
     this.#options = options
     this.#schedule = options.schedule ?? setImmediate
+    const { reply: send, limits } = options
+    const kind = STORE_RECORD.answer
+    this.#answers = new AnswerSender({ kind, send, bytesMax: limits.answerBytesMax, tooLong: 'STORE_FAILED' })
     this.#answersLost = options.log.limited('store.answer_lost', ANSWERS_LOST_LOGGED_PER_SECOND)
   }
 
@@ -93,7 +88,7 @@ export class StoreHost {
   /** A record from another thread. False: it is no call. */
   receive(source: number, kind: number, record: Buffer): boolean {
     if (kind !== STORE_RECORD.call) return false
-    const number = record.readUInt32LE(STORE_AT.number)
+    const number = numberOf(record)
     const { callsMax, bytesMax } = this.#options.limits
     const bytes = record.length
     if (this.#isClosed) {
@@ -106,14 +101,13 @@ export class StoreHost {
       this.#answer(source, number, failed('STORE_BUSY', `${this.#waiting.length} calls wait`))
       return true
     }
-    const operation = OPERATIONS[record[STORE_AT.operation] as number]
+    const operation = OPERATIONS[record[CALL_AT.what] as number]
     if (operation === undefined) {
       this.#answer(source, number, failed('STORE_FAILED', 'there is no such operation'))
       return true
     }
     try {
-      const argument = decodeValue(record[STORE_AT.tag] as number, record, STORE_HEAD_BYTES, record.length)
-      this.#waiting.push({ source, number, bytes, operation, argument })
+      this.#waiting.push({ source, number, bytes, operation, argument: valueIn(record) })
     } catch (error) {
       this.#answer(source, number, failureOf(error))
       return true
@@ -188,25 +182,10 @@ export class StoreHost {
   }
 
   #answer(source: number, number: number, outcome: StoreOutcome, isRead = false): void {
-    if (this.#trySend(source, number, outcome)) return
+    if (this.#answers.send(source, number, outcome)) return
     // A short answer may still fit. Not for a write, which is done: without an answer it runs into its time limit.
-    if (isRead && this.#trySend(source, number, failed('STORE_BUSY', 'the way back is full'))) return
+    if (isRead && this.#answers.send(source, number, failed('STORE_BUSY', 'the way back is full'))) return
     this.#answersLost.warn({ to: source })
-  }
-
-  #trySend(source: number, number: number, outcome: StoreOutcome): boolean {
-    const { reply, limits } = this.#options
-    const value = outcome.ok ? outcome.value : { code: outcome.code, problem: outcome.problem }
-    const { tag, bytes, start, end } = encodeValue(value)
-    const length = end - start
-    if (STORE_HEAD_BYTES + length > limits.answerBytesMax) {
-      return this.#trySend(source, number, failed('STORE_FAILED', `the answer is too long: ${length} bytes`))
-    }
-    const head = this.#head
-    head.writeUInt32LE(number, STORE_AT.number)
-    head[STORE_AT.outcome] = outcome.ok ? OUTCOME.ok : OUTCOME.failed
-    head[STORE_AT.tag] = tag
-    return reply(source, STORE_RECORD.answer, head, STORE_HEAD_BYTES, bytes, start, length)
   }
 }
 

@@ -6,6 +6,7 @@ import type { ActorContext } from '../../../src/actor/context.ts'
 import type { ActorDefinition, Handlers } from '../../../src/actor/definition.ts'
 import { createLogger } from '../../../src/observe/logger.ts'
 import { slotOf } from '../../../src/placement/slots.ts'
+import { CALL_AT } from '../../../src/ring/call-record.ts'
 import { type ChatHandlers, type ChatState, chatActor } from '../../../src/services/chat/chat-actor.ts'
 import type { ChatConfig } from '../../../src/services/chat/config.ts'
 import {
@@ -17,8 +18,9 @@ import {
 import { MemoryStore } from '../../../src/store/memory-store.ts'
 import { StoreClient } from '../../../src/store/store-client.ts'
 import { STORE_LIMITS, StoreHost } from '../../../src/store/store-host.ts'
-import { OPERATIONS, STORE_AT } from '../../../src/store/store-record.ts'
+import { OPERATIONS } from '../../../src/store/store-record.ts'
 import { FixtureShards } from '../../actor/shard-fixture.ts'
+import { recordOf } from '../../harness/record.ts'
 
 export const CONFIG: ChatConfig = {
   httpUserId: 1,
@@ -81,7 +83,7 @@ export class ActorWorld {
     this.#host = new StoreHost({
       engine: this.engine,
       reply: (_thread, kind, head, headBytes, body, start, bytes) =>
-        this.#client.receive(kind, Buffer.concat([head.subarray(0, headBytes), body.subarray(start, start + bytes)])),
+        this.#client.receive(kind, recordOf(head, headBytes, body, start, bytes)),
       commitSeconds: CELL as never,
       batchSize: CELL as never,
       log: createLogger({ level: 'silent', write: () => {}, base: { thread: 'store' } }),
@@ -91,8 +93,8 @@ export class ActorWorld {
     })
     this.#client = new StoreClient({
       send: (kind, head, headBytes, body, start, bytes) => {
-        const record = Buffer.concat([head.subarray(0, headBytes), body.subarray(start, start + bytes)])
-        this.called.push(OPERATIONS[record[STORE_AT.operation] as number] ?? 'unknown')
+        const record = recordOf(head, headBytes, body, start, bytes)
+        this.called.push(OPERATIONS[record[CALL_AT.what] as number] ?? 'unknown')
         return this.#toStore.push({ kind, record }) > 0
       },
       clock,
