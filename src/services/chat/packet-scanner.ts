@@ -13,6 +13,7 @@
 //            ┌─────────────┐
 //            │  discarding │ ─── over bytesMax ──▶ too_large
 //            └─────────────┘
+import { appended } from '../../lib/bytes.ts'
 
 export type Scanned =
   /** Everything was looked at; more bytes are needed. */
@@ -32,7 +33,6 @@ export interface FrozenScanner {
   readonly discardedBytes: number
 }
 
-const FIRST_PART_BYTES = 256
 const TAB = 0x09
 const NEWLINE = 0x0a
 const RETURN = 0x0d
@@ -166,13 +166,8 @@ export class PacketScanner {
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
-    const neededBytes = this.#partBytes + end - start
-    const part = this.#part ?? Buffer.allocUnsafe(Math.max(FIRST_PART_BYTES, neededBytes))
-    const target = part.length < neededBytes ? Buffer.allocUnsafe(Math.max(2 * part.length, neededBytes)) : part
-    if (target !== part) target.set(part.subarray(0, this.#partBytes))
-    target.set(bytes.subarray(start, end), this.#partBytes)
-    this.#part = target
-    this.#partBytes = neededBytes
+    this.#part = appended(this.#part, this.#partBytes, bytes, start, end)
+    this.#partBytes += end - start
   }
 
   #found(what: Scanned, position: number): Scanned {

@@ -1,9 +1,9 @@
 // The `prefixed` mode of echo, for one connection: cuts the stream into lines and writes each behind its prefix. Pure
 // but for the output it is given.
+import { appended } from '../../lib/bytes.ts'
 
 /** A line without an end is echoed in pieces of this size, each as a line of its own. */
 export const LINE_BYTES_MAX = 64 * 1024
-const FIRST_PART_BYTES = 256
 const NEWLINE = 0x0a
 const NEWLINE_BYTES = Buffer.from('\n')
 
@@ -69,12 +69,7 @@ export class LineEcho {
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
-    const neededBytes = this.#partBytes + end - start
-    const part = this.#part ?? Buffer.allocUnsafe(Math.max(FIRST_PART_BYTES, neededBytes))
-    const target = part.length < neededBytes ? Buffer.allocUnsafe(Math.max(2 * part.length, neededBytes)) : part
-    if (target !== part) target.set(part.subarray(0, this.#partBytes))
-    target.set(bytes.subarray(start, end), this.#partBytes)
-    this.#part = target
-    this.#partBytes = neededBytes
+    this.#part = appended(this.#part, this.#partBytes, bytes, start, end)
+    this.#partBytes += end - start
   }
 }
