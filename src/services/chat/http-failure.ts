@@ -1,11 +1,11 @@
 // What can go wrong between a request and its answer: bodies that cannot be taken, and what the store or an actor did not
 // do.
 import type { FastifyError, FastifyInstance } from 'fastify'
-import { ERRORS, PolyloopError } from '../../lib/errors.ts'
+import { PolyloopError } from '../../lib/errors.ts'
 import { errorFields, type Logger } from '../../observe/logger.ts'
 import { HTTP_TEXT, sendFailure } from './http-answer.ts'
 import { BodyError } from './http-body.ts'
-import { storeText } from './text.ts'
+import { failureText } from './problem.ts'
 
 const FAILURES_LOGGED_PER_SECOND = 5
 
@@ -34,13 +34,11 @@ export function answerErrors(app: FastifyInstance, log: Logger): void {
     if (status === 415) return sendFailure(reply, 415, HTTP_TEXT.bodyNotJson)
     if (status < 500) return sendFailure(reply, status, error.message)
     failed.error({ method: request.method, route: request.routeOptions.url, ...errorFields(error) })
-    return sendFailure(reply, 500, request.routeOptions.config.failure ?? failureText(error))
+    return sendFailure(reply, 500, request.routeOptions.config.failure ?? textOf(error))
   })
 }
 
-function failureText(error: Error): string {
+function textOf(error: Error): string {
   if (error instanceof ProblemError) return error.message
-  if (!(error instanceof PolyloopError)) return HTTP_TEXT.failed
-  const { problem } = error.details
-  return storeText(typeof problem === 'string' ? problem : ERRORS[error.code].text)
+  return error instanceof PolyloopError ? failureText(error) : HTTP_TEXT.failed
 }

@@ -19,9 +19,12 @@ export const OVERLOADED: ChatProblem = { ok: false, chatUnknown: false, text: st
 /** What the store failed with. Anything else is a bug, and thrown on. */
 export function problemOf(error: unknown): ChatProblem {
   if (!(error instanceof PolyloopError)) throw error
-  const { problem } = error.details
-  const text = typeof problem === 'string' ? problem : ERRORS[error.code].text
-  return { ok: false, chatUnknown: false, text: storeText(text) }
+  return { ok: false, chatUnknown: false, text: failureText(error) }
+}
+
+/** What a client is told of it. */
+export function failureText({ code, details: { problem } }: PolyloopError): string {
+  return storeText(typeof problem === 'string' ? problem : ERRORS[code].text)
 }
 
 /** Nobody knows whether the store did what it was called for. */
