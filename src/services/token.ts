@@ -36,8 +36,7 @@ export class TokenVerifier {
 
   /** The claims of a token that is valid now; undefined: it is not. Never rejects. */
   async verify(token: string): Promise<Claims | undefined> {
-    const claims = this.#remembered.get(token) ?? (await this.#check(token))
-    return claims !== undefined && this.#holds(claims) ? claims : undefined
+    return this.#remembered.has(token) ? this.recall(token) : this.#check(token)
   }
 
   /** The claims of a valid token that has been verified before; undefined: it has not, or is not valid any more. */
@@ -61,7 +60,8 @@ export class TokenVerifier {
       // A token that is not valid is an answer here, whatever is wrong with it.
       () => undefined,
     )
-    if (claims !== undefined && this.#holds(claims)) this.#remember(token, claims)
+    if (claims === undefined || !this.#holds(claims)) return undefined
+    this.#remember(token, claims)
     return claims
   }
 
