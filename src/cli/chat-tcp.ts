@@ -4,7 +4,7 @@ import { type ChatPacket, messageLine, parsePacket, printable, pushLine } from '
 import type { CommandContext, ExitStatus } from './command.ts'
 import { LineConnection } from './line-connection.ts'
 import { OptionReader } from './option-reader.ts'
-import { type ToolIo, toolIo } from './tool-io.ts'
+import { endOf, type ToolIo, toolIo } from './tool-io.ts'
 
 const TIMEOUT_MS_MAX = 3_600_000
 const TYPES = ['Text', 'Image', 'File', 'System']
@@ -68,7 +68,7 @@ export async function runChatTcp(options: ChatTcpOptions, io: ToolIo): Promise<E
   if (reader.problems.size > 0) return 2
 
   const opened = await LineConnection.open(options.host ?? '127.0.0.1', port, timeoutMs, io.signal)
-  if (typeof opened === 'string') return failed(opened, io)
+  if (typeof opened === 'string') return endOf('chat-tcp', opened, io)
   using connection = opened
   const talk = new Talk(connection, timeoutMs, io)
   if (options.token !== undefined && !(await talk.authenticate(options.token))) return talk.status
@@ -137,7 +137,7 @@ class Talk {
     for (;;) {
       const { line, end } = await this.#connection.next()
       if (line === undefined) {
-        this.status = failed(end, this.#io)
+        this.status = endOf('chat-tcp', end, this.#io)
         return
       }
       this.#print(pushLine(line))
@@ -157,7 +157,7 @@ class Talk {
 
   async #line(): Promise<string | undefined> {
     const { line, end } = await this.#connection.next(this.#timeoutMs)
-    if (line === undefined) this.status = failed(end, this.#io)
+    if (line === undefined) this.status = endOf('chat-tcp', end, this.#io)
     return line
   }
 
@@ -173,15 +173,6 @@ class Talk {
   }
 
   #fail(reason: string): void {
-    this.status = failed(printable(reason), this.#io)
+    this.status = endOf('chat-tcp', printable(reason), this.#io)
   }
-}
-
-function failed(reason: string, io: ToolIo): ExitStatus {
-  if (io.signal.aborted) {
-    io.stdout.write('interrupted\n')
-    return 0
-  }
-  io.stderr.write(`chat-tcp: ${reason}\n`)
-  return 1
 }

@@ -6,7 +6,8 @@ import { formatDuration } from '../lib/units.ts'
 import { type ChatPacket, printable } from './chat-packet.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
 import { OptionReader } from './option-reader.ts'
-import { type ToolIo, toolIo } from './tool-io.ts'
+import { problemOf } from './problem.ts'
+import { endOf, type ToolIo, toolIo } from './tool-io.ts'
 
 const TIMEOUT_MS_MAX = 3_600_000
 const STATUS_BYTES_MAX = 64
@@ -51,14 +52,14 @@ export async function runChatUdp(options: ChatUdpOptions, io: ToolIo): Promise<E
 
   const proof = token === undefined ? {} : { token }
   const peer = await UdpPeer.open(host, port, io.signal)
-  if (typeof peer === 'string') return failed(peer, io)
+  if (typeof peer === 'string') return endOf('chat-udp', peer, io)
   await using socket = peer
   await say(socket, { packet_type: 'Ping' }, proof, io)
   const answer = await socket.next(timeoutMs)
-  if (answer instanceof Error) return failed(`no pong from ${host}:${port}: ${answer.message}`, io)
+  if (answer instanceof Error) return endOf('chat-udp', `no pong from ${host}:${port}: ${answer.message}`, io)
   const text = answer.toString('utf8')
   io.stdout.write(`received ${printable(text)}\n`)
-  if (text !== 'pong') return failed('not a pong', io)
+  if (text !== 'pong') return endOf('chat-udp', 'not a pong', io)
   // The server answers neither of them.
   await say(socket, { packet_type: 'Status', user_id: user, status_data: status }, proof, io)
   await say(socket, { packet_type: 'Typing', chat_id: chat, user_id: user }, proof, io)
@@ -99,7 +100,7 @@ class UdpPeer implements AsyncDisposable {
       socket.close()
       return problem.message
     } catch (error) {
-      return error instanceof Error ? error.message : String(error)
+      return problemOf(error)
     }
   }
 
@@ -121,13 +122,4 @@ class UdpPeer implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return new Promise((resolve) => this.#socket.close(() => resolve()))
   }
-}
-
-function failed(reason: string, io: ToolIo): ExitStatus {
-  if (io.signal.aborted) {
-    io.stdout.write('interrupted\n')
-    return 0
-  }
-  io.stderr.write(`chat-udp: ${reason}\n`)
-  return 1
 }

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import type { Command } from 'commander'
 import { formatDuration, parseDuration } from '../lib/units.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
-import type { TextSink } from './load/progress.ts'
+import { type ToolIo, toolIo } from './tool-io.ts'
 
 const GREETING = 'Hello from polyloop TCP client!\n'
 const WAIT_MS_MAX = 3_600_000
@@ -17,13 +17,6 @@ export interface EchoClientOptions {
   readonly duration?: string | number
 }
 
-export interface EchoClientIo {
-  readonly stdout: TextSink
-  readonly stderr: TextSink
-  /** Aborted by Ctrl-C. */
-  readonly signal: AbortSignal
-}
-
 export function register(command: Command, context: CommandContext): void {
   command
     .option('--host <host>', 'server to talk to', '127.0.0.1')
@@ -32,15 +25,12 @@ export function register(command: Command, context: CommandContext): void {
     .option('--connect-timeout <duration>', 'how long connecting may take', '30')
     .option('--duration <duration>', 'how long to listen', '5')
     .action(async (options: EchoClientOptions) => {
-      const interrupt = new AbortController()
-      context.takeSignals(() => interrupt.abort())
-      const { stdout, stderr } = context
-      context.setStatus(await runEchoClient(options, { stdout, stderr, signal: interrupt.signal }))
+      context.setStatus(await runEchoClient(options, toolIo(context)))
     })
 }
 
 /** 0 when the duration is over, the server closed or Ctrl-C came; 1 when it cannot connect; 2 for senseless options. */
-export async function runEchoClient(options: EchoClientOptions, io: EchoClientIo): Promise<ExitStatus> {
+export async function runEchoClient(options: EchoClientOptions, io: ToolIo): Promise<ExitStatus> {
   const host = options.host ?? '127.0.0.1'
   const port = Number(options.port ?? 8084)
   const connectTimeoutMs = parseDuration(options.connectTimeout ?? 30) ?? 0
@@ -64,7 +54,7 @@ function converse(
   text: string,
   connectTimeoutMs: number,
   durationMs: number,
-  io: EchoClientIo,
+  io: ToolIo,
 ): Promise<ExitStatus> {
   const { promise, resolve } = Promise.withResolvers<ExitStatus>()
   const socket = connect({ host, port, noDelay: true })

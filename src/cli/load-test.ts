@@ -16,6 +16,7 @@ import {
   type SessionLoadOptions,
 } from './load/session/plan.ts'
 import { formatSessionReport } from './load/session/report.ts'
+import { problemOf } from './problem.ts'
 import { DEFAULT_REDIS_URL } from './redis-address.ts'
 import { type ToolIo, toolIo } from './tool-io.ts'
 
@@ -134,7 +135,7 @@ export async function runLoadTest(
       reports.push(report)
     } catch (error) {
       // The host is unknown, or a generator thread died: there is nothing to report.
-      io.stderr.write(`load-test: ${plan.url}: ${error instanceof Error ? error.message : String(error)}\n`)
+      io.stderr.write(`load-test: ${plan.url}: ${problemOf(error)}\n`)
       return 1
     }
   }
