@@ -5,10 +5,9 @@ import { printable } from './chat-packet.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
 import { OptionReader } from './option-reader.ts'
 import { problemOf } from './problem.ts'
-import { redisAddressOf } from './redis-address.ts'
+import { openRedis, REDIS_URL_OPTION } from './redis-tool.ts'
 import { authKeyOf, idProblem } from './session-name.ts'
-import { ToolBridge } from './tool-bridge.ts'
-import { type ToolIo, toolIo } from './tool-io.ts'
+import { failureOf, type ToolIo, toolIo } from './tool-io.ts'
 
 /** A year. */
 const TTL_MS_MAX = 365 * 24 * 3_600_000
@@ -25,7 +24,7 @@ export function register(command: Command, context: CommandContext): void {
     .argument('<session_id>', 'the session')
     .argument('<token>', 'what its clients have to show')
     .option('--ttl <seconds>', 'how long the token lives before its first use (default: for ever)')
-    .option('--redis-url <url>', 'the Redis of the session proxy (default: $REDIS_URL, else redis://127.0.0.1:6379)')
+    .option(...REDIS_URL_OPTION)
     .action(async (session: string, token: string, options: AuthTokenSetterOptions) => {
       const { environment } = context
       context.setStatus(await runAuthTokenSetter(session, token, options, environment, toolIo(context)))
@@ -46,27 +45,19 @@ export async function runAuthTokenSetter(
   if (problem !== undefined) reader.problem(problem)
   const tokenBytes = Buffer.byteLength(token)
   if (tokenBytes === 0 || tokenBytes > TOKEN_BYTES_MAX) reader.problem(`<token> has 1 to ${TOKEN_BYTES_MAX} bytes`)
-  const address = redisAddressOf(options.redisUrl, environment, (text) => reader.problem(text))
-  for (const text of reader.problems) io.stderr.write(`auth-token-setter: ${text}\n`)
-  if (address === undefined || reader.problems.size > 0) return 2
 
-  const opened = await ToolBridge.open({ address, signal: io.signal })
-  if (typeof opened === 'string') return failed(opened, io)
+  const { redisUrl } = options
+  const opened = await openRedis({ tool: 'auth-token-setter', redisUrl, environment, io, problems: reader.problems })
+  if (typeof opened === 'number') return opened
   await using bridge = opened
   const key = authKeyOf(session)
   try {
     const ttlSeconds = ttlMs === undefined ? undefined : ttlMs / 1_000
     await bridge.call('set', { key, value: Buffer.from(token), ttlSeconds })
   } catch (error) {
-    return failed(problemOf(error), io)
+    return failureOf('auth-token-setter', problemOf(error), io)
   }
   const until = ttlMs === undefined ? '' : `\nttl: ${formatDuration(ttlMs)}`
   io.stdout.write(`key: ${printable(key)}\ntoken: ${printable(token)}${until}\n`)
   return 0
-}
-
-function failed(reason: string, io: ToolIo): ExitStatus {
-  if (io.signal.aborted) return 0
-  io.stderr.write(`auth-token-setter: ${reason}\n`)
-  return 1
 }

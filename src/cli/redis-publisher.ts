@@ -4,12 +4,11 @@ import type { Command } from 'commander'
 import { printable } from './chat-packet.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
 import { problemOf } from './problem.ts'
-import { redisAddressOf } from './redis-address.ts'
+import { openRedis, REDIS_URL_OPTION } from './redis-tool.ts'
 import { channelOf, idProblem } from './session-name.ts'
-import { ToolBridge } from './tool-bridge.ts'
 import { type ToolIo, toolIo } from './tool-io.ts'
 
-export const DEFAULT_SESSION = 'test-session-123'
+const DEFAULT_SESSION = 'test-session-123'
 const EVERY_MS = 2_000
 
 /** The flags of the command, as typed. */
@@ -20,7 +19,7 @@ export interface RedisPublisherOptions {
 export function register(command: Command, context: CommandContext): void {
   command
     .argument('[session_id]', 'the session', DEFAULT_SESSION)
-    .option('--redis-url <url>', 'the Redis of the session proxy (default: $REDIS_URL, else redis://127.0.0.1:6379)')
+    .option(...REDIS_URL_OPTION)
     .action(async (session: string, options: RedisPublisherOptions) => {
       context.setStatus(await runRedisPublisher(session, options, context.environment, toolIo(context)))
     })
@@ -33,19 +32,10 @@ export async function runRedisPublisher(
   environment: Readonly<Record<string, string | undefined>>,
   io: ToolIo,
 ): Promise<ExitStatus> {
-  const problems: string[] = []
-  const idText = idProblem('session_id', session)
-  if (idText !== undefined) problems.push(idText)
-  const address = redisAddressOf(options.redisUrl, environment, (text) => void problems.push(text))
-  for (const text of problems) io.stderr.write(`redis-publisher: ${text}\n`)
-  if (address === undefined || problems.length > 0) return 2
-
-  const opened = await ToolBridge.open({ address, signal: io.signal })
-  if (typeof opened === 'string') {
-    if (io.signal.aborted) return 0
-    io.stderr.write(`redis-publisher: ${opened}\n`)
-    return 1
-  }
+  const { redisUrl } = options
+  const problems = [idProblem('session_id', session)]
+  const opened = await openRedis({ tool: 'redis-publisher', redisUrl, environment, io, problems })
+  if (typeof opened === 'number') return opened
   await using bridge = opened
   const channel = channelOf(session, 'down')
   io.stdout.write(`publishing to ${printable(channel)}\n`)

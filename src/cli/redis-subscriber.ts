@@ -4,10 +4,9 @@ import type { Command } from 'commander'
 import { printable } from './chat-packet.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
 import { problemOf } from './problem.ts'
-import { redisAddressOf } from './redis-address.ts'
+import { openRedis, REDIS_URL_OPTION } from './redis-tool.ts'
 import { channelOf, idProblem } from './session-name.ts'
-import { ToolBridge } from './tool-bridge.ts'
-import { type ToolIo, toolIo } from './tool-io.ts'
+import { failureOf, type ToolIo, toolIo } from './tool-io.ts'
 
 /** The flags of the command, as typed. */
 export interface RedisSubscriberOptions {
@@ -17,7 +16,7 @@ export interface RedisSubscriberOptions {
 export function register(command: Command, context: CommandContext): void {
   command
     .argument('<session_id>', 'the session')
-    .option('--redis-url <url>', 'the Redis of the session proxy (default: $REDIS_URL, else redis://127.0.0.1:6379)')
+    .option(...REDIS_URL_OPTION)
     .action(async (session: string, options: RedisSubscriberOptions) => {
       context.setStatus(await runRedisSubscriber(session, options, context.environment, toolIo(context)))
     })
@@ -30,15 +29,10 @@ export async function runRedisSubscriber(
   environment: Readonly<Record<string, string | undefined>>,
   io: ToolIo,
 ): Promise<ExitStatus> {
-  const problems: string[] = []
-  const idText = idProblem('session_id', session)
-  if (idText !== undefined) problems.push(idText)
-  const address = redisAddressOf(options.redisUrl, environment, (text) => void problems.push(text))
-  for (const text of problems) io.stderr.write(`redis-subscriber: ${text}\n`)
-  if (address === undefined || problems.length > 0) return 2
-
-  const opened = await ToolBridge.open({ address, signal: io.signal })
-  if (typeof opened === 'string') return failed(opened, io)
+  const { redisUrl } = options
+  const problems = [idProblem('session_id', session)]
+  const opened = await openRedis({ tool: 'redis-subscriber', redisUrl, environment, io, problems })
+  if (typeof opened === 'number') return opened
   await using bridge = opened
   const channel = channelOf(session, 'up')
   try {
@@ -47,15 +41,9 @@ export async function runRedisSubscriber(
       gap: () => io.stderr.write('redis-subscriber: Redis was away: messages may be missing here\n'),
     })
   } catch (error) {
-    return failed(problemOf(error), io)
+    return failureOf('redis-subscriber', problemOf(error), io)
   }
   io.stdout.write(`subscribed to ${printable(channel)}\n`)
   if (!io.signal.aborted) await once(io.signal, 'abort')
   return 0
-}
-
-function failed(reason: string, io: ToolIo): ExitStatus {
-  if (io.signal.aborted) return 0
-  io.stderr.write(`redis-subscriber: ${reason}\n`)
-  return 1
 }
