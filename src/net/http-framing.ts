@@ -13,7 +13,7 @@ import { HEAD_BYTES_MAX, responseOf } from './http.ts'
 import { HttpStream, type HttpWire } from './http-stream.ts'
 import { COALESCE_BYTES_MAX } from './outbox.ts'
 import { Upgrade, type UpgradeBook } from './upgrade.ts'
-import { checkUpgrade, type UpgradeAnswer as UpgradeCheck, withProtocol } from './websocket/handshake.ts'
+import { checkUpgrade, type UpgradeCheck, withProtocol } from './websocket/handshake.ts'
 
 /** How long a client may be silent: between two requests, in the middle of a body, or not reading an answer. */
 export const HTTP_SILENT_MS_MAX = 60_000

@@ -7,6 +7,7 @@ import type { HttpHandler } from './handler.ts'
 import { HEAD_BYTES_MAX } from './http.ts'
 import { HTTP_SILENT_MS_MAX, HttpFraming, type HttpSide, type UpgradeSide } from './http-framing.ts'
 import { wireOf } from './http-stream.ts'
+import { asksForWebSocket } from './websocket/handshake.ts'
 
 export interface HttpServerOptions {
   /** Undefined: nothing is answered but upgrades. */
@@ -29,8 +30,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const server = createServer({
     maxHeaderSize: HEAD_BYTES_MAX,
     keepAliveTimeout: HTTP_SILENT_MS_MAX,
-    shouldUpgradeCallback: ({ headers }) =>
-      upgrades !== undefined && headers.upgrade !== undefined && headers.upgrade.toLowerCase() === 'websocket',
+    shouldUpgradeCallback: ({ headers }) => upgrades !== undefined && asksForWebSocket(headers),
   })
   // Otherwise a client that half-closes would not get its answer.
   Object.assign(server, { httpAllowHalfOpen: true })

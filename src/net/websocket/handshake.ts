@@ -4,13 +4,13 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { acceptsDeflate } from './extension.ts'
 
 /** What is read of a request; an `IncomingMessage` fits. */
-export interface UpgradeRequest {
+export interface HandshakeRequest {
   readonly method?: string | undefined
   readonly httpVersion?: string
   readonly headers: IncomingHttpHeaders
 }
 
-export type UpgradeAnswer =
+export type UpgradeCheck =
   | { readonly accept: true; readonly response: string; readonly deflate: boolean }
   | {
       readonly accept: false
@@ -27,10 +27,10 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/
 const HEAD = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: '
 
 /** Decides on an upgrade; `offerDeflate` is the service's setting. Without it extensions are not even parsed. */
-export function checkUpgrade(request: UpgradeRequest, offerDeflate: boolean): UpgradeAnswer {
+export function checkUpgrade(request: HandshakeRequest, offerDeflate: boolean): UpgradeCheck {
   const { method, headers } = request
   if (method !== 'GET') return refuse(405, { Allow: 'GET' }, 'a WebSocket handshake is a GET request')
-  if (headers.upgrade?.toLowerCase() !== 'websocket' || !namesUpgrade(headers.connection)) {
+  if (!asksForWebSocket(headers) || !namesUpgrade(headers.connection)) {
     return refuse(426, { Upgrade: 'websocket', Connection: 'Upgrade' }, 'this is a WebSocket endpoint')
   }
   if (request.httpVersion === '1.0') return refuse(400, {}, 'a WebSocket handshake needs HTTP/1.1')
@@ -51,6 +51,11 @@ export function checkUpgrade(request: UpgradeRequest, offerDeflate: boolean): Up
   }
 }
 
+/** The Upgrade header of a handshake [RFC 6455 4.2.1]. */
+export function asksForWebSocket({ upgrade }: IncomingHttpHeaders): boolean {
+  return upgrade?.toLowerCase() === 'websocket'
+}
+
 /** The answer to a handshake, with a subprotocol selected. */
 export function withProtocol(response: string, protocol: string): string {
   return `${response.slice(0, -'\r\n'.length)}Sec-WebSocket-Protocol: ${protocol}\r\n\r\n`
@@ -69,6 +74,6 @@ function namesUpgrade(connection: string | undefined): boolean {
   return connection.split(',').some((token) => token.trim().toLowerCase() === 'upgrade')
 }
 
-function refuse(status: 400 | 405 | 426, headers: Readonly<Record<string, string>>, body: string): UpgradeAnswer {
+function refuse(status: 400 | 405 | 426, headers: Readonly<Record<string, string>>, body: string): UpgradeCheck {
   return { accept: false, status, headers, body: `${body}\n` }
 }

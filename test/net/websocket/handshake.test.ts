@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import * as ws from 'ws'
 import { acceptsDeflate } from '../../../src/net/websocket/extension.ts'
-import { checkUpgrade, offersProtocol, type UpgradeAnswer, withProtocol } from '../../../src/net/websocket/handshake.ts'
+import { checkUpgrade, offersProtocol, type UpgradeCheck, withProtocol } from '../../../src/net/websocket/handshake.ts'
 import { Random } from './random.ts'
 
 // @types/ws does not know this export of ws.
@@ -18,11 +18,11 @@ const HEADERS = {
 }
 const DEFLATE = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
 
-function check(changes: Record<string, string | undefined>, offerDeflate = false, method = 'GET'): UpgradeAnswer {
+function check(changes: Record<string, string | undefined>, offerDeflate = false, method = 'GET'): UpgradeCheck {
   return checkUpgrade({ method, headers: { ...HEADERS, ...changes } }, offerDeflate)
 }
 
-function refusal(answer: UpgradeAnswer): string {
+function refusal(answer: UpgradeCheck): string {
   return answer.accept ? 'accepted' : `${answer.status} ${JSON.stringify(answer.headers)}`
 }
 
