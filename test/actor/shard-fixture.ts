@@ -15,6 +15,7 @@ import { createLogger } from '../../src/observe/logger.ts'
 import { SLOTS } from '../../src/placement/slots.ts'
 import { ABSENT_STORE } from '../../src/store/absent-store.ts'
 import { ManualTimers } from '../../src/timer/manual-timers.ts'
+import { recordOf } from '../harness/record.ts'
 
 export const LIMITS: SystemLimits = {
   mailboxMax: 8,
@@ -225,7 +226,7 @@ export class FixtureShards {
     if (queue.length >= this.queueMax && lane === 'data') return false
     queue.push({
       kind,
-      bytes: Buffer.concat([head.subarray(0, headBytes), body.subarray(bodyStart, bodyStart + bodyBytes)]),
+      bytes: recordOf(head, headBytes, body, bodyStart, bodyBytes),
     })
     return true
   }

@@ -15,6 +15,7 @@ import { DROP_REASONS, type DropReason } from '../../src/observe/family.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import type { Cell } from '../../src/observe/metrics.ts'
 import { ManualTimers } from '../../src/timer/manual-timers.ts'
+import { recordOf } from '../harness/record.ts'
 import { Client, TestConnection } from './topic-client.ts'
 
 export const RECENT_BYTES = 64 * 1024
@@ -60,7 +61,7 @@ export class TestThread {
       bodyStart = 0,
       bodyBytes = body.length - bodyStart,
     ): boolean => {
-      const bytes = Buffer.concat([head.subarray(0, headBytes), body.subarray(bodyStart, bodyStart + bodyBytes)])
+      const bytes = recordOf(head, headBytes, body, bodyStart, bodyBytes)
       if (thread !== self) return world.link(self, thread, kind, bytes)
       world.dispatch(this, self, kind, bytes)
       return true

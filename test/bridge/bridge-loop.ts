@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../../src/lib/clock.ts'
 import { createLogger, type Logger } from '../../src/observe/logger.ts'
 import { createNodeWheel } from '../../src/timer/node-wheel.ts'
 import type { TimerWheel } from '../../src/timer/wheel.ts'
+import { recordOf } from '../harness/record.ts'
 
 /** The first thread that calls. */
 export const THREAD = 8
@@ -175,8 +176,4 @@ export class BridgeLoop implements AsyncDisposable {
       if (!this.byHand) this.pass()
     })
   }
-}
-
-function recordOf(head: Uint8Array, headBytes: number, body: Uint8Array, start: number, bytes: number): Buffer {
-  return Buffer.concat([head.subarray(0, headBytes), body.subarray(start, start + bytes)])
 }

@@ -14,6 +14,7 @@ import type { StoreCall, StoreEngine, StoreOutcome } from '../../src/store/store
 import { STORE_LIMITS, StoreHost, type StoreLimits } from '../../src/store/store-host.ts'
 import { OPERATIONS } from '../../src/store/store-record.ts'
 import { ManualTimers } from '../../src/timer/manual-timers.ts'
+import { recordOf } from '../harness/record.ts'
 
 export type Kind = 'sqlite' | 'memory'
 
@@ -180,8 +181,4 @@ export class Loop {
   #passSoon(): void {
     if (!this.byHand) queueMicrotask(() => this.pass())
   }
-}
-
-function recordOf(head: Uint8Array, headBytes: number, body: Uint8Array, start: number, bytes: number): Buffer {
-  return Buffer.concat([head.subarray(0, headBytes), body.subarray(start, start + bytes)])
 }

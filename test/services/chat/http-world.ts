@@ -28,6 +28,7 @@ import { isWrite, type StoreEngine, type StoreOutcome } from '../../../src/store
 import { STORE_LIMITS, StoreHost } from '../../../src/store/store-host.ts'
 import { ManualTimers } from '../../../src/timer/manual-timers.ts'
 import { LIMITS } from '../../actor/shard-fixture.ts'
+import { recordOf } from '../../harness/record.ts'
 
 /** One thread, which owns every slot. */
 const SELF = 1
@@ -225,8 +226,4 @@ export function startHttpWorld(values: object = {}, status: StatusSource = NO_ST
 function configOf(values: object): HttpConfig {
   const rows = serviceOptions('chat', { options: CHAT_OPTIONS, listeners: { http: { port: 8080 } } })
   return loadConfig({ options: rows, values: { services: { chat: values } } }).config.services.chat
-}
-
-function recordOf(head: Uint8Array, headBytes: number, body: Uint8Array, start: number, bytes: number): Buffer {
-  return Buffer.concat([head.subarray(0, headBytes), body.subarray(start, start + bytes)])
 }

@@ -25,6 +25,7 @@ import type { SessionProxyConfig } from '../../../src/services/session-proxy/con
 import { ProxyEdge } from '../../../src/services/session-proxy/edge.ts'
 import type { Member } from '../../../src/services/session-proxy/member.ts'
 import { webSocketHandler } from '../../../src/services/session-proxy/web-socket.ts'
+import { recordOf } from '../../harness/record.ts'
 import { turn, until } from '../../net/loop-fixture.ts'
 import { MoveFixture } from '../../net/move-fixture.ts'
 import { encodeClientFrame } from '../../net/websocket/client-frame.ts'
@@ -343,12 +344,12 @@ export class ProxyWorld implements AsyncDisposable {
 
   /** As a ring does: a copy, later, in order. */
   #post(_index: number, thread: number, [kind, ...parts]: Parameters<BridgeClientSend>): boolean {
-    const record = joined(...parts)
+    const record = recordOf(...parts)
     return this.#later(() => assert.ok(this.#host.receive(thread, kind, record)))
   }
 
   #answer(thread: number, [kind, ...parts]: Parameters<BridgeClientSend>): boolean {
-    const record = joined(...parts)
+    const record = recordOf(...parts)
     const client = this.#clients[thread === 0 ? 2 : thread - THREADS[0]]
     return this.#later(() => assert.ok(client?.receive(kind, record)))
   }
@@ -366,7 +367,3 @@ export class ProxyWorld implements AsyncDisposable {
 }
 
 type BridgeClientSend = ConstructorParameters<typeof BridgeClient>[0]['send']
-
-function joined(head: Uint8Array, headBytes: number, body: Uint8Array, bodyStart: number, bodyBytes: number): Buffer {
-  return Buffer.concat([head.subarray(0, headBytes), body.subarray(bodyStart, bodyStart + bodyBytes)])
-}
