@@ -2,8 +2,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { type Claims, TokenVerifier } from '../token.ts'
 import type { ChatConfig } from './config.ts'
-
-const USER = /^[1-9][0-9]{0,15}$/
+import { positiveInteger } from './positive-integer.ts'
 
 export class Authenticator {
   readonly #verifier: TokenVerifier
@@ -29,8 +28,5 @@ export function createAuthenticator(config: ChatConfig, clock: Clock): Authentic
 }
 
 function userIn(claims: Claims | undefined): number | undefined {
-  const subject = claims?.sub
-  if (typeof subject !== 'string' || !USER.test(subject)) return undefined
-  const user = Number(subject)
-  return Number.isSafeInteger(user) ? user : undefined
+  return positiveInteger(claims?.sub)
 }

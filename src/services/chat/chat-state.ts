@@ -6,6 +6,7 @@ import type { ChatConfig } from './config.ts'
 import { ExpiringTable, ExpiryList } from './expiring-table.ts'
 import { Feeds, feedOf, messageLine, typingLine } from './feed.ts'
 import { MESSAGE_OVERHEAD_BYTES, type MessageCache, MessageCaches } from './message-cache.ts'
+import { positiveInteger } from './positive-integer.ts'
 import { StoreCalls } from './store-calls.ts'
 
 /** People who are typing, over all chats of one shard; the one that typed longest ago goes first. */
@@ -14,8 +15,6 @@ export const TYPISTS_MAX = 100_000
 export const TYPING_PUSH_MS = 1_000
 /** Messages read at once, when a chat is opened and when it is doubtful: the longest page. */
 export const RECENT_MAX = 200
-/** At most sixteen digits: a safe integer is checked for behind it. */
-const CHAT_ID = /^[1-9]\d{0,15}$/
 
 /** Somebody who typed a moment ago. Whoever sent the message then is kept, so that pushes stay apart. */
 interface Typist {
@@ -66,12 +65,11 @@ export class ChatState {
   readonly #feed: string
 
   constructor(shelf: ChatShelf, id: string) {
-    const chatId = CHAT_ID.test(id) ? Number(id) : 0
-    this.chatId = Number.isSafeInteger(chatId) ? chatId : 0
+    this.chatId = positiveInteger(id) ?? 0
     this.cache = shelf.caches.open(id)
     this.typists = new ExpiringTable(shelf.typists)
     this.#shelf = shelf
-    this.#feed = feedOf(chatId)
+    this.#feed = feedOf(this.chatId)
   }
 
   /** As far as is known. */

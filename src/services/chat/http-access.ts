@@ -66,10 +66,3 @@ function limit({ config, takeToken }: AccessContext, isAuthenticated: boolean): 
     sendFailure(reply, 429, TEXT.rateLimited)
   }
 }
-
-/** A positive integer in decimal, as in paths and queries; undefined for anything else. */
-export function positiveInteger(text: unknown): number | undefined {
-  if (typeof text !== 'string' || !/^[1-9]\d{0,15}$/.test(text)) return undefined
-  const value = Number(text)
-  return Number.isSafeInteger(value) ? value : undefined
-}

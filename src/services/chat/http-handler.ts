@@ -7,11 +7,12 @@ import type { ChatType, MessageType } from '../../store/store.ts'
 import type { ServiceContext } from '../service.ts'
 import { type ChatHandlers, type ChatProblem, chatActor } from './chat-actor.ts'
 import type { ChatConfig } from './config.ts'
-import { type ApiRequest, positiveInteger } from './http-access.ts'
+import type { ApiRequest } from './http-access.ts'
 import { chatJson, HTTP_TEXT, pageJson, send, sendCreated, sendData, sendFailure, typistJson } from './http-answer.ts'
 import { ProblemError } from './http-failure.ts'
 import type { Handlers } from './http-route.ts'
 import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
+import { positiveInteger } from './positive-integer.ts'
 import { TEXT } from './text.ts'
 
 const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map([

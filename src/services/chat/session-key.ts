@@ -4,10 +4,10 @@ import { pathSegmentsOf, requestTargetOf } from '../../net/head.ts'
 import type { SessionKey } from '../../net/session-key.ts'
 import { isInteger, membersOf } from './packet.ts'
 import { PacketScanner } from './packet-scanner.ts'
+import { positiveInteger } from './positive-integer.ts'
 
 const NONE: SessionKey = { state: 'none' }
 const MORE: SessionKey = { state: 'more' }
-const ID = /^[1-9][0-9]{0,15}$/
 
 /** TCP: of the first packet. */
 export function sessionOfStream(head: Uint8Array, start: number, end: number): SessionKey {
@@ -40,9 +40,9 @@ export function sessionOfDatagram(head: Uint8Array, start: number, end: number):
 export function sessionOfRequest(head: Uint8Array, start: number, end: number): SessionKey {
   const found = requestTargetOf(head, start, end)
   if (found.state !== 'target') return found
-  const [api, chats, id = ''] = pathSegmentsOf(found.target) ?? []
-  const isChat = api === 'api' && chats === 'chats' && ID.test(id)
-  return (isChat ? keyOf('chat', Number(id)) : undefined) ?? NONE
+  const [api, chats, id] = pathSegmentsOf(found.target) ?? []
+  const isChat = api === 'api' && chats === 'chats'
+  return (isChat ? keyOf('chat', positiveInteger(id)) : undefined) ?? NONE
 }
 
 function keyOf(kind: 'user' | 'chat', id: unknown): SessionKey | undefined {
