@@ -63,6 +63,13 @@ const INVALID_JSON: PacketProblem = {
   reason: 'invalid_json',
   text: TEXT.invalidJson,
 }
+/** What stands between packets and is none. */
+export const NOT_AN_OBJECT: PacketProblem = {
+  type: 'problem',
+  packetType: 'other',
+  reason: 'not_an_object',
+  text: TEXT.notAnObject,
+}
 
 /** The packet in `bytes[start, end)`. */
 export function parsePacket(bytes: Buffer, start: number, end: number): Packet {

@@ -13,7 +13,7 @@ import type { Connection } from '../../net/connection.ts'
 import type { DoneResult } from './chat-actor.ts'
 import type { ErrorReason } from './counter.ts'
 import type { ChatEdge } from './edge.ts'
-import { type Packet, parsePacket, unknownType } from './packet.ts'
+import { NOT_AN_OBJECT, type Packet, parsePacket, unknownType } from './packet.ts'
 import { PacketDeadline } from './packet-deadline.ts'
 import { type FrozenScanner, PacketScanner } from './packet-scanner.ts'
 import { ackLine, DONE_LINE, errorLine, PONG_LINE, pageLine, subscriptionLine } from './reply.ts'
@@ -90,7 +90,7 @@ export class TcpDialog implements ReplyOutput {
       const found = scanner.scan(bytes, at)
       at = scanner.position
       if (found === 'packet') this.#packet(parsePacket(scanner.bytes, scanner.start, scanner.end))
-      else if (found === 'garbage') this.#garbage()
+      else if (found === 'garbage') this.#packet(NOT_AN_OBJECT)
       else if (found === 'too_large')
         this.#fail('too_large', `packet larger than ${this.#edge.context.config.maxPacketBytes} bytes`)
     }
@@ -153,9 +153,9 @@ export class TcpDialog implements ReplyOutput {
 
   // ---- what the parts call ----------------------------------------------------------------------------------------
 
-  answer(line: string | Uint8Array, readMs: number): void {
+  answer(line: string, readMs: number): void {
     const connection = this.#connection
-    if (typeof line === 'string' && line.length <= LARGE_LINE_LENGTH) connection.send(line)
+    if (line.length <= LARGE_LINE_LENGTH) connection.send(line)
     else connection.sendShared(Buffer.from(line), 1, true)
     if (readMs > 0) this.#edge.counters.ackLatency.observe((this.#edge.context.clock.nowMs() - readMs) / 1_000)
   }
@@ -181,14 +181,6 @@ export class TcpDialog implements ReplyOutput {
       this.#fail('auth', TEXT.authRequired)
     else if (this.#edge.admits(this.#bucket)) this.#serve(packet)
     else if (packet.type !== 'Ack') this.#refuse('rate_limited', TEXT.rateLimited, packet)
-  }
-
-  #garbage(): void {
-    const { authenticator, counters } = this.#edge
-    counters.packet('tcp', 'other')
-    if (authenticator !== undefined && this.#userId === 0) this.#fail('auth', TEXT.authRequired)
-    else if (this.#edge.admits(this.#bucket)) this.#refuse('not_an_object', TEXT.notAnObject)
-    else this.#refuse('rate_limited', TEXT.rateLimited)
   }
 
   #serve(packet: Packet): void {
@@ -233,11 +225,8 @@ export class TcpDialog implements ReplyOutput {
     const reply = this.#replies.open(this.#readMs)
     const sent = this.#edge.send(chatId, { senderId, content, type }).then((result) => {
       if (result.ok) counters.acksOk.value++
-      else {
-        counters.acksFailed.value++
-        counters.error('refused')
-      }
-      this.#settle(reply, result.ok ? ackLine(result.id) : errorLine(result.text))
+      else counters.acksFailed.value++
+      this.#settle(reply, result.ok ? ackLine(result.id) : this.#refusedLine(result.text))
     })
     this.#connection.watch(sent)
   }
@@ -249,9 +238,12 @@ export class TcpDialog implements ReplyOutput {
   }
 
   #doneLine(result: DoneResult): string {
-    if (result.ok) return DONE_LINE
+    return result.ok ? DONE_LINE : this.#refusedLine(result.text)
+  }
+
+  #refusedLine(text: string): string {
     this.#edge.counters.error('refused')
-    return errorLine(result.text)
+    return errorLine(text)
   }
 
   #settle(reply: Reply, line: string): void {
@@ -278,20 +270,15 @@ export class TcpDialog implements ReplyOutput {
   }
 
   async #lineOf(barrier: Barrier): Promise<string> {
-    const { counters } = this.#edge
     switch (barrier.type) {
       case 'GetMessages': {
         const result = await this.#edge.page(barrier.chatId, barrier)
-        if (result.ok) return pageLine(barrier, result.total, result.messages)
-        counters.error('refused')
-        return errorLine(result.text)
+        return result.ok ? pageLine(barrier, result.total, result.messages) : this.#refusedLine(result.text)
       }
       case 'Subscribe': {
         const problem = await this.#subscriptions.add(barrier.chatId)
         this.#watchSilence()
-        if (problem === undefined) return subscriptionLine(barrier.type, barrier.chatId)
-        counters.error('refused')
-        return errorLine(problem)
+        return problem === undefined ? subscriptionLine(barrier.type, barrier.chatId) : this.#refusedLine(problem)
       }
       case 'Unsubscribe':
         this.#subscriptions.remove(barrier.chatId)
@@ -323,10 +310,10 @@ export class TcpDialog implements ReplyOutput {
   }
 
   /** Says no to one packet. */
-  #refuse(reason: ErrorReason, text: string, packet?: Packet): void {
+  #refuse(reason: ErrorReason, text: string, packet: Packet): void {
     const { counters } = this.#edge
     counters.error(reason)
-    if (packet?.type === 'SendMessage' || (packet?.type === 'problem' && packet.packetType === 'SendMessage'))
+    if (packet.type === 'SendMessage' || (packet.type === 'problem' && packet.packetType === 'SendMessage'))
       counters.acksFailed.value++
     this.#replies.answer(errorLine(text))
   }
