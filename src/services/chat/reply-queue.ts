@@ -4,16 +4,16 @@
 
 /** A place in the queue. */
 export interface Reply {
-  /** Undefined: it is not known yet. */
+  /** An answer is text, a push is bytes. Undefined: it is not known yet. */
   content: string | Uint8Array | undefined
-  /** Messages in it, if it is a push; 0: it is an answer. */
+  /** Messages in it, if it is a push. */
   readonly messages: number
   /** When the last byte of its request was read, if that is to be measured; else 0. */
   readonly readMs: number
 }
 
 export interface ReplyOutput {
-  answer(line: string | Uint8Array, readMs: number): void
+  answer(line: string, readMs: number): void
   push(bytes: Uint8Array, messages: number): void
 }
 
@@ -61,7 +61,7 @@ export class ReplyQueue {
     this.#drain()
   }
 
-  settle(reply: Reply, line: string | Uint8Array): void {
+  settle(reply: Reply, line: string): void {
     reply.content = line
     this.#drain()
   }
@@ -71,12 +71,12 @@ export class ReplyQueue {
     for (; this.#done < places.length; this.#done++) {
       const { content, messages, readMs } = places[this.#done] as Reply
       if (content === undefined) break
-      if (messages === 0) {
+      if (typeof content === 'string') {
         this.requests--
         this.#output.answer(content, readMs)
       } else {
         this.heldBytes -= content.length
-        this.#output.push(content as Uint8Array, messages)
+        this.#output.push(content, messages)
       }
     }
     if (this.#done === places.length) {
