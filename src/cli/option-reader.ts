@@ -19,7 +19,7 @@ export class OptionReader<Options extends object> {
 
   whole(name: keyof Options & string, fallback: number, min: number, max: number): number {
     const value = this.number(name, fallback, min, max)
-    if (!Number.isInteger(value)) this.problem(`--${flagOf(name)} is a whole number, not ${value}`)
+    if (!Number.isInteger(value)) this.problem(`${flagOf(name)} is a whole number, not ${value}`)
     return value
   }
 
@@ -49,11 +49,12 @@ export class OptionReader<Options extends object> {
     if (given === undefined) return fallback
     const value = parse(String(given))
     if (value !== undefined && value >= min && value <= max) return value
-    this.problem(`--${flagOf(name)} is ${format(min)} to ${format(max)}, not "${given}"`)
+    this.problem(`${flagOf(name)} is ${format(min)} to ${format(max)}, not "${given}"`)
     return fallback
   }
 }
 
-function flagOf(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+/** As it is typed: `--per-page`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }

@@ -1,9 +1,9 @@
 // What a load test of the session proxy will do, from the positional form or from flags: every value checked against its
 // limit, all problems at once. Pure: no socket, no clock.
 import type { RedisAddress } from '../../../lib/redis-address.ts'
-import { OptionReader } from '../../option-reader.ts'
+import { flagOf, OptionReader } from '../../option-reader.ts'
 import { redisAddressOf } from '../../redis-address.ts'
-import type { LoadTestOptions } from '../plan.ts'
+import type { LoadTestOptions, PlanSurroundings } from '../plan.ts'
 
 export const WORKERS_MAX = 50_000
 const TIME_MS_MAX = 3_600_000
@@ -85,11 +85,6 @@ export type SessionPlanResult =
   | { readonly plan: SessionPlan; readonly problems?: never }
   | { readonly plan?: never; readonly problems: readonly string[] }
 
-export interface SessionPlanSurroundings {
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly seed: number
-}
-
 /** The session proxy is loaded when there is no target, or when the first one is a number. */
 export function isSessionLoad(targets: readonly string[]): boolean {
   return targets[0] === undefined || /^[\d.]/.test(targets[0])
@@ -104,7 +99,7 @@ export function foreignFlagsOf(options: SessionLoadOptions): string[] {
 export function parseSessionPlan(
   targets: readonly string[],
   given: SessionLoadOptions & LoadTestOptions,
-  around: SessionPlanSurroundings,
+  around: Omit<PlanSurroundings, 'cores'>,
 ): SessionPlanResult {
   const positional = Object.fromEntries(POSITIONS.map(([, flag], index) => [flag, targets[index]]))
   const flags = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
@@ -143,8 +138,4 @@ export function parseSessionPlan(
 /** What a worker publishes without jitter: at once, and after each interval until the duration is over. */
 export function messagesPerWorker({ durationMs, intervalMs }: SessionPlan): number {
   return Math.floor(durationMs / intervalMs) + 1
-}
-
-function flagOf(name: string): string {
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 }

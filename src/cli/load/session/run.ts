@@ -1,10 +1,10 @@
 // One load test of the session proxy, seen from the command: connects to Redis, runs the workers, puts the report together.
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock } from '../../../lib/clock.ts'
 import { ToolBridge } from '../../tool-bridge.ts'
-import { Progress, type TextSink } from '../progress.ts'
+import { Progress } from '../progress.ts'
 import { seededRandom } from '../random.ts'
+import type { RunSurroundings } from '../run.ts'
 import { SessionBooks } from './books.ts'
 import type { SessionPlan } from './plan.ts'
 import { type SessionReport, sessionReportOf } from './report.ts'
@@ -20,30 +20,23 @@ const SPREAD_MS_MAX = 1_000
 /** How soon the first message is noticed: from then on it counts how busy this process is. */
 const LOOK_MS = 100
 
-export interface SessionRunSurroundings {
-  readonly clock: Clock
-  /** Aborted when the user wants the report now. */
-  readonly signal: AbortSignal
-  readonly progress: TextSink
-}
-
 /** The report; or why there was no connection to Redis. */
 export async function runSessionLoad(
   plan: SessionPlan,
-  around: SessionRunSurroundings,
+  around: RunSurroundings,
 ): Promise<SessionReport | string> {
   const { redis: address, redisConnectTimeoutMs: connectTimeoutMs, redisAnswerTimeoutMs: answerTimeoutMs } = plan
   const opened = await ToolBridge.open({ address, signal: around.signal, connectTimeoutMs, answerTimeoutMs })
   if (typeof opened === 'string') return opened
   await using bridge = opened
-  await using run = new SessionRun(plan, bridge, around)
+  using run = new SessionRun(plan, bridge, around)
   return await run.report()
 }
 
-class SessionRun implements AsyncDisposable {
+class SessionRun implements Disposable {
   readonly #plan: SessionPlan
   readonly #bridge: ToolBridge
-  readonly #around: SessionRunSurroundings
+  readonly #around: RunSurroundings
   readonly #books = new SessionBooks()
   readonly #random: () => number
   readonly #workers = new Set<SessionWorker>()
@@ -55,7 +48,7 @@ class SessionRun implements AsyncDisposable {
   #utilization: ReturnType<typeof performance.eventLoopUtilization> | undefined
   #phase = 'connecting'
 
-  constructor(plan: SessionPlan, bridge: ToolBridge, around: SessionRunSurroundings) {
+  constructor(plan: SessionPlan, bridge: ToolBridge, around: RunSurroundings) {
     this.#plan = plan
     this.#bridge = bridge
     this.#around = around
@@ -69,12 +62,11 @@ class SessionRun implements AsyncDisposable {
     around.signal.addEventListener('abort', this.#stop, { once: true })
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     clearInterval(this.#ticker)
     clearInterval(this.#looker)
     this.#around.signal.removeEventListener('abort', this.#stop)
     this.#progress.end()
-    return Promise.resolve()
   }
 
   async report(): Promise<SessionReport> {
