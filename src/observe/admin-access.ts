@@ -1,8 +1,8 @@
 // Who may ask the admin server what: pure checks of one request's head. They exist because a browser on the same
 // machine, or one tricked by DNS rebinding, must not reach what is meant for operators.
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP, isIPv6 } from 'node:net'
+import { isEqualSecret } from '../lib/secret.ts'
 
 export interface AccessRules {
   /** Names that may stand in Host besides `localhost` and addresses. */
@@ -62,11 +62,6 @@ function hasToken(authorization: string | undefined, token: string): boolean {
   const decoded = Buffer.from(credentials, 'base64').toString('utf8')
   const colon = decoded.indexOf(':')
   return colon >= 0 && isEqualSecret(decoded.slice(colon + 1), token)
-}
-
-// Hashes are of one length, so that the time tells nothing about the token, not even its length.
-function isEqualSecret(given: string, wanted: string): boolean {
-  return timingSafeEqual(createHash('sha256').update(given).digest(), createHash('sha256').update(wanted).digest())
 }
 
 function isJson(contentType: string | undefined): boolean {

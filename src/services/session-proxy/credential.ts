@@ -1,6 +1,6 @@
 // The token that a handshake brings, and whether it is the one that is wanted.
-import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { isEqualSecret } from '../../lib/secret.ts'
 
 /** The subprotocol whose next neighbour in the list is the token. */
 export const BEARER_PROTOCOL = 'polyloop.bearer'
@@ -26,13 +26,9 @@ export function credentialOf(headers: IncomingHttpHeaders, browserAuth: boolean)
 
 /** In constant time; `stored` undefined: there is none to be equal to. */
 export function isEqualToken(token: string, stored: Uint8Array | undefined): boolean {
-  // Hashes are of one length, so that the time tells nothing about the token, not even its length.
-  const isEqual = timingSafeEqual(digestOf(Buffer.from(token, 'latin1')), digestOf(stored ?? Buffer.alloc(0)))
+  // Compared even with nothing, so that the time does not tell whether there is one.
+  const isEqual = isEqualSecret(Buffer.from(token, 'latin1'), stored ?? Buffer.alloc(0))
   return isEqual && stored !== undefined
-}
-
-function digestOf(bytes: Uint8Array): Buffer {
-  return hash('sha256', bytes, 'buffer')
 }
 
 function tokenOfProtocols(list: string): string {
