@@ -1,11 +1,8 @@
 // What an actor keeps on disk: one value under its address, packed as messages are, behind a byte that says how.
 import { decodeValue, encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { STATE_BYTES_MAX, type Store } from '../store/store.ts'
+import { KEY_BYTES_MAX, STATE_BYTES_MAX, type Store } from '../store/store.ts'
 import type { Address } from './address.ts'
-
-/** Of the store; addresses may be longer. */
-const KEY_BYTES_MAX = 512
 
 export async function saveState(store: Store, address: Address, value: unknown): Promise<void> {
   const key = keyOf(address)
@@ -31,6 +28,7 @@ export async function forgetState(store: Store, address: Address): Promise<void>
   await store.removeState({ key: keyOf(address) })
 }
 
+/** Addresses may be longer than the store's keys. */
 function keyOf({ kind, id }: Address): string {
   const key = `actor/${kind}/${id}`
   if (Buffer.byteLength(key) <= KEY_BYTES_MAX) return key
