@@ -13,10 +13,14 @@ const QUIET = {
   'services.session-proxy.enabled': false,
 }
 
-/** `module`: a file of bench/. */
-export function startRuntime(module: string, shards: number): Promise<Runtime> {
+/** `module`: a file of bench/; `settings` come to the quiet ones. */
+export function startRuntime(
+  module: string,
+  shards: number,
+  settings: Readonly<Record<string, string | number>> = {},
+): Promise<Runtime> {
   const modules = [pathToFileURL(fileURLToPath(new URL(module, import.meta.url)))]
-  return createRuntime({ shards, modules, settings: QUIET, logStream: process.stderr })
+  return createRuntime({ shards, modules, settings: { ...QUIET, ...settings }, logStream: process.stderr })
 }
 
 /** An id whose actor of this kind lives on the shard. */

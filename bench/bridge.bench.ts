@@ -1,11 +1,10 @@
 // What the bridge adds to Redis: a message from a publisher of ioredis to a listener in another thread than the bridge's,
 // against an ioredis subscriber in the listener's own thread; and how many messages come through, over few channels and
 // many. Redis itself publishes the floods, by a script: they cost this process nothing.
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { Redis } from 'ioredis'
 import type { Bridge, ChannelSubscription } from '../src/bridge/bridge.ts'
-import { createRuntime } from '../src/index.ts'
 import { startRedis } from '../test/harness/redis.ts'
+import { startRuntime } from './bench-runtime.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 
 const CHANNELS = [1, 100, 10_000] as const
@@ -98,22 +97,8 @@ export const bench = defineBench({
     const { url } = stack.use(await startRedis())
     const connect = (): Redis => stack.adopt(new Redis(url), (redis) => redis.disconnect())
     const [publisher, subscriber] = [connect(), connect()]
-    const runtime = await createRuntime({
-      shards: 1,
-      // Any module: with one there is a bridge.
-      modules: [pathToFileURL(fileURLToPath(new URL('./ask-actor.ts', import.meta.url)))],
-      settings: {
-        'admin.port': 0,
-        'log.level': 'warn',
-        'net.maxConnections': 100,
-        'bridge.redis.url': url,
-        'bridge.calls': 100_000,
-        'services.chat.enabled': false,
-        'services.echo.enabled': false,
-        'services.session-proxy.enabled': false,
-      },
-      logStream: process.stderr,
-    })
+    // Any module: with one there is a bridge.
+    const runtime = await startRuntime('./ask-actor.ts', 1, { 'bridge.redis.url': url, 'bridge.calls': 100_000 })
     stack.defer(async () => void (await runtime.close()))
     const { bridge } = runtime
     const floor: Way = { counter: new Counter(), prefix: 'floor:', publish: (name) => publisher.publish(name, PAYLOAD) }

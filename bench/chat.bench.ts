@@ -1,14 +1,11 @@
 // What durability before the acknowledgement leaves of SQLite's own speed: messages that the chat service acknowledges
 // over TCP, against a loop that stores the same rows with as many to a commit, on the same disk and the same core.
-
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { BenchFolder, startChat } from './chat-process.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 import { runLoadTest } from './load-test-process.ts'
 import { pinned, pinningNote } from './machine.ts'
+import { outputOf } from './program-output.ts'
 import type { ServerProcess } from './server-process.ts'
 
 const BUDGET = 0.5
@@ -115,11 +112,7 @@ async function batchesOf({ adminPort }: ServerProcess): Promise<{ messages: numb
 
 async function storeRows(path: string, batch: number, times: Times): Promise<Round> {
   const order = [path, String(batch), String(times.warmupMs), String(times.durationMs)]
-  const [file = '', ...line] = pinned('server', [process.execPath, LOOP, ...order])
-  const child = spawn(file, line, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(child, 'exit')
-  const output = await text(child.stdout)
-  await ended
+  const { output } = await outputOf(pinned('server', [process.execPath, LOOP, ...order]), 'inherit')
   const { rows, commits, elapsedMs, cpuMs } = JSON.parse(output) as {
     readonly rows: number
     readonly commits: number

@@ -1,10 +1,8 @@
 // `polyloop load-test` as a process on the generator's core, and the figures of its report that benches want.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import type { RunReport } from '../src/cli/load/report.ts'
 import { pinned } from './machine.ts'
+import { outputOf } from './program-output.ts'
 
 const CLI = join(import.meta.dirname, '../bin/polyloop.js')
 
@@ -29,11 +27,8 @@ async function reportOf(
 ): Promise<RunReport> {
   const flags = Object.entries(options).map(([key, value]) => `--${key}=${value}`)
   const sessions = target.startsWith('ws') ? ['--session-keys'] : []
-  const [file = '', ...line] = placed([process.execPath, CLI, 'load-test', target, '--json', ...sessions, ...flags])
-  const child = spawn(file, line, { stdio: ['ignore', 'pipe', 'ignore'] })
-  const ended = once(child, 'exit') as Promise<[number | null]>
-  const output = await text(child.stdout)
-  const [status] = await ended
+  const line = placed([process.execPath, CLI, 'load-test', target, '--json', ...sessions, ...flags])
+  const { output, status } = await outputOf(line, 'ignore')
   const { runs } = JSON.parse(output || '{"runs":[]}') as { runs: RunReport[] }
   const [run] = runs
   if (run === undefined) throw new Error(`the load test of ${target} ended with ${status} and no report`)

@@ -25,7 +25,7 @@ export interface ServerProcess extends AsyncDisposable {
   readonly port: number
   /** Lines over TCP, or chat's packets, ours only. */
   readonly linePort: number
-  /** A service's HTTP, and the admin endpoint, ours only; else 0. */
+  /** A service's HTTP; of a peer its one port. The admin endpoint, ours only; else 0. */
   readonly httpPort: number
   readonly adminPort: number
 }

@@ -1,14 +1,12 @@
 // What the session proxy adds to Redis: a backend publishes, a client of the session has it; against ioredis that
 // publishes to itself, over the same Redis, with as many channels at the same pace. The load test plays backend and client.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import type { RunReport } from '../src/cli/load/report.ts'
 import type { SessionLatency, SessionReport } from '../src/cli/load/session/report.ts'
 import { startRedis } from '../test/harness/redis.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 import { pinned, pinningNote } from './machine.ts'
+import { outputOf } from './program-output.ts'
 import { type ServerProcess, startPolyloop } from './server-process.ts'
 
 const ADDED_US_MAX = 150
@@ -107,7 +105,7 @@ async function loadProxy(
   { warmupSeconds, seconds }: Times,
 ): Promise<SessionLatency | null> {
   const numbers = [sessions, warmupSeconds, seconds, intervalSeconds, '127.0.0.1', server.port].map(String)
-  const output = await outputOf([CLI, 'load-test', ...numbers, `--redis-url=${redisUrl}`, '--json'])
+  const output = await printedBy([CLI, 'load-test', ...numbers, `--redis-url=${redisUrl}`, '--json'])
   const { ok, latency, delivery, workerErrors } = JSON.parse(output) as SessionReport
   if (!ok) throw new Error(`the load test failed: ${JSON.stringify({ delivery, workerErrors })}`)
   return latency
@@ -121,7 +119,7 @@ async function loadInTurn(
 ): Promise<SessionLatency> {
   const flags = ['--connections=1', '--window=1', `--warmup=${warmupSeconds}`, `--duration=${seconds}`, '--json']
   const target = `session-proxy://127.0.0.1:${server.port}`
-  const output = await outputOf([CLI, 'load-test', target, `--redis-url=${redisUrl}`, ...flags])
+  const output = await printedBy([CLI, 'load-test', target, `--redis-url=${redisUrl}`, ...flags])
   const { ok, runs } = JSON.parse(output) as { readonly ok: boolean; readonly runs: readonly RunReport[] }
   const [run] = runs
   if (!ok || run === undefined) throw new Error(`the load test failed: ${JSON.stringify(run?.errors)}`)
@@ -133,7 +131,7 @@ async function loadBare(
   { sessions, intervalSeconds }: Load,
   { warmupSeconds, seconds }: Times,
 ): Promise<SessionLatency | null> {
-  const output = await outputOf([PEER, redisUrl, ...[sessions, warmupSeconds, seconds, intervalSeconds].map(String)])
+  const output = await printedBy([PEER, redisUrl, ...[sessions, warmupSeconds, seconds, intervalSeconds].map(String)])
   const { sent, received, latency } = JSON.parse(output) as {
     readonly sent: number
     readonly received: number
@@ -144,12 +142,8 @@ async function loadBare(
 }
 
 /** What a program prints that runs on the generator's core. */
-async function outputOf(program: readonly string[]): Promise<string> {
-  const [file = '', ...line] = pinned('client', [process.execPath, ...program])
-  const child = spawn(file, line, { stdio: ['ignore', 'pipe', 'ignore'] })
-  const ended = once(child, 'exit')
-  const output = await text(child.stdout)
-  await ended
+async function printedBy(program: readonly string[]): Promise<string> {
+  const { output } = await outputOf(pinned('client', [process.execPath, ...program]), 'ignore')
   if (output === '') throw new Error(`${program[0]} printed nothing`)
   return output
 }

@@ -6,6 +6,7 @@ import type { RedisEndpoint } from '../lib/redis-address.ts'
 import { NO_TIMER, type TimerHandle } from '../timer/wheel.ts'
 import { CLUSTER_SLOTS, keySlotOf } from './key-slot.ts'
 import { RedisLink } from './redis-link.ts'
+import { pauseMsOf } from './redis-options.ts'
 import type { RedisRouter, RouterOptions } from './redis-router.ts'
 import { RedisServer } from './redis-server.ts'
 
@@ -64,7 +65,7 @@ export class RedisCluster implements RedisRouter {
       if (this.#isClosed) return
       const { limits, wheel } = this.#options
       wheel.cancel(this.#timer)
-      const pauseMs = this.#problem === '' ? limits.clusterRefreshMs : this.#pauseMs()
+      const pauseMs = this.#problem === '' ? limits.clusterRefreshMs : pauseMsOf(this.#attempt, this.#options)
       this.#timer = wheel.schedule(pauseMs, () => void this.refresh())
     })
     return this.#refreshing
@@ -124,12 +125,6 @@ export class RedisCluster implements RedisRouter {
         onEnded: (_link, problem) => reject(new Error(problem)),
       })
     })
-  }
-
-  #pauseMs(): number {
-    const { limits, random } = this.#options
-    const fullMs = Math.min(limits.backoffMaxMs, limits.backoffMinMs * 2 ** Math.min(this.#attempt, 30))
-    return fullMs * (0.5 + random() / 2)
   }
 
   #apply(nodes: readonly SlotRange[]): void {

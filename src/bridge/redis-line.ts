@@ -3,7 +3,7 @@
 import type { RedisEndpoint } from '../lib/redis-address.ts'
 import { NO_TIMER, type TimerHandle } from '../timer/wheel.ts'
 import { RedisLink } from './redis-link.ts'
-import type { RedisEngineOptions } from './redis-options.ts'
+import { pauseMsOf, type RedisEngineOptions } from './redis-options.ts'
 
 export interface RedisLineOptions extends RedisEngineOptions {
   readonly endpoint: RedisEndpoint | undefined
@@ -70,14 +70,10 @@ export class RedisLine {
 
   readonly #onEnded = (_link: RedisLink, problem: string): void => {
     this.problem = problem
-    if (!this.#isClosed) this.#timer = this.#options.wheel.schedule(this.#pauseMs(), this.#connect)
+    if (!this.#isClosed) {
+      const pauseMs = pauseMsOf(this.#attempts++, this.#options)
+      this.#timer = this.#options.wheel.schedule(pauseMs, this.#connect)
+    }
     this.#options.onDown(problem)
-  }
-
-  /** Half of it by chance. */
-  #pauseMs(): number {
-    const { limits, random } = this.#options
-    const fullMs = Math.min(limits.backoffMaxMs, limits.backoffMinMs * 2 ** Math.min(this.#attempts++, 30))
-    return fullMs * (0.5 + random() / 2)
   }
 }

@@ -36,6 +36,12 @@ export const REDIS_LIMITS: RedisLimits = {
   clusterRefreshMs: 5_000,
 }
 
+/** Before the next attempt to connect: doubled with each one in vain, half of it by chance. */
+export function pauseMsOf(attempt: number, { limits, random }: Pick<RedisEngineOptions, 'limits' | 'random'>): number {
+  const fullMs = Math.min(limits.backoffMaxMs, limits.backoffMinMs * 2 ** Math.min(attempt, 30))
+  return fullMs * (0.5 + random() / 2)
+}
+
 export interface RedisEngineOptions {
   readonly address: RedisAddress
   readonly limits: RedisLimits

@@ -9,7 +9,7 @@ import {
   errorOfFailure,
   failed,
 } from '../bridge/bridge-engine.ts'
-import { createBridgeEngine } from '../bridge/create-bridge-engine.ts'
+import { RedisEngine } from '../bridge/redis-engine.ts'
 import { REDIS_LIMITS } from '../bridge/redis-options.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { RedisAddress } from '../lib/redis-address.ts'
@@ -48,14 +48,16 @@ export class ToolBridge implements AsyncDisposable {
     const { address, signal, connectTimeoutMs = REDIS_LIMITS.connectTimeoutMs } = options
     const { answerTimeoutMs = REDIS_LIMITS.connectTimeoutMs } = options
     const listeners = new Map<string, ToolListener>()
-    const engine = createBridgeEngine({
+    const engineOptions = {
       address,
       limits: { ...REDIS_LIMITS, connectTimeoutMs },
       clock: systemClock,
       wheel: createNodeWheel(systemClock),
       // A tool says in its own words what happens.
       log: createLogger({ level: 'silent', write: () => {}, base: { thread: 'tool' } }),
-    })({
+      random: Math.random,
+    }
+    const engine = new RedisEngine(engineOptions, {
       onMessage: (channel, payload) => listeners.get(channel)?.message(payload),
       onGap: (channels) => {
         for (const channel of channels) listeners.get(channel)?.gap()

@@ -40,7 +40,7 @@ export interface HttpSide {
   /** Gives the stream to the http.Server. */
   connect(stream: HttpStream): void
   /** A request got an answer that its service did not make. */
-  refused(status: number): void
+  readonly refused: (status: number) => void
   /** Only where the service has WebSockets. */
   readonly upgrades: UpgradeSide | undefined
 }

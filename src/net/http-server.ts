@@ -3,21 +3,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { FramingFactory } from './event-loop.ts'
 import type { FrozenHttp } from './frozen-connection.ts'
-import type { HttpHandler } from './handler.ts'
 import { HEAD_BYTES_MAX } from './http.ts'
-import { HTTP_SILENT_MS_MAX, HttpFraming, type HttpSide, type UpgradeSide } from './http-framing.ts'
+import { HTTP_SILENT_MS_MAX, HttpFraming, type HttpSide } from './http-framing.ts'
 import { wireOf } from './http-stream.ts'
 import { asksForWebSocket } from './websocket/handshake.ts'
 
-export interface HttpServerOptions {
-  /** Undefined: nothing is answered but upgrades. */
-  readonly handler: HttpHandler | undefined
-  /** A request got an answer that its service did not make. */
-  readonly refused: (status: number) => void
-  /** Where requests may upgrade. */
-  readonly upgrades?: UpgradeSide | undefined
-  readonly permessageDeflate: boolean
-}
+/** What service and listener say; all but what only the server itself can do. */
+export type HttpServerOptions = Omit<HttpSide, 'connect'>
 
 export interface HttpServer {
   /** The framing of a connection whose first head has to be complete in `headMs`, or that comes from another loop. */
@@ -25,7 +17,7 @@ export interface HttpServer {
 }
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { handler, refused, upgrades, permessageDeflate } = options
+  const { refused, upgrades } = options
   // The server does not listen, so Node's own timeouts (a sweep that starts with listening) never run.
   const server = createServer({
     maxHeaderSize: HEAD_BYTES_MAX,
@@ -41,13 +33,6 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     refused(417)
     response.writeHead(417, { Connection: 'close' }).end()
   })
-  const side: HttpSide = {
-    listener: upgrades === undefined ? 'http' : 'ws',
-    permessageDeflate,
-    handler,
-    refused,
-    upgrades,
-    connect: (stream) => server.emit('connection', stream),
-  }
+  const side: HttpSide = { ...options, connect: (stream) => server.emit('connection', stream) }
   return { framing: (headMs, frozen) => (connection) => new HttpFraming(connection, side, headMs, frozen) }
 }

@@ -28,7 +28,7 @@ export class BridgeThread implements CallControl {
   readonly #host: BridgeHost
 
   constructor(data: ThreadData, port: MessagePort) {
-    this.#thread = new CallThread(data, port, (source, kind, record) => this.#host.receive(source, kind, record))
+    this.#thread = new CallThread(data, port, () => this.#host)
     const { base } = this.#thread
     const { mesh, metrics, log, clock } = base
     const { bridge } = data.config
@@ -64,13 +64,12 @@ export class BridgeThread implements CallControl {
     this.#thread.base.open()
   }
 
-  async close(): Promise<void> {
-    await this.#thread.settled(() => this.#host.flush())
-    await this.#host.close()
+  close(): Promise<void> {
+    return this.#thread.close()
   }
 
   collect(): ReturnType<CallControl['collect']> {
-    return this.#thread.base.metrics.collect()
+    return this.#thread.collect()
   }
 
   #show(metrics: ThreadMetrics): void {

@@ -63,10 +63,8 @@ export class CallLine {
   async close(graceMs: number): Promise<boolean> {
     if (!this.#isRunning) return true
     const { log, spawner, timeoutMs } = this.#options
-    const died = spawner.exited(this.thread)?.then(() => undefined)
-    const answer = this.#control?.close().then(() => true)
-    const label = threadLabel(this.thread)
-    const isClosed = await tryCall(log, 'close', label, graceMs + timeoutMs(), answer && Promise.race([answer, died]))
-    return isClosed === true
+    const closed = this.#control?.close().then(() => true)
+    const answer = closed && spawner.answerOf(this.thread, closed)
+    return (await tryCall(log, 'close', threadLabel(this.thread), graceMs + timeoutMs(), answer)) === true
   }
 }

@@ -6,23 +6,29 @@ import { Barriers } from '../actor/barrier.ts'
 import { ACTOR_RECORD } from '../actor/record.ts'
 import { assert } from '../lib/assert.ts'
 import { ThreadBase } from './thread-base.ts'
-import type { ThreadData } from './thread-data.ts'
+import type { CallControl, ThreadData } from './thread-data.ts'
 
 /** Turns of the event loop without a call, after which those that were on their way when the drain began have come. */
 const SILENT_TURNS = 3
 /** How soon an answer to a barrier that found its ring full is tried again. */
 const RETRY_MS = 5
 
-/** Takes a record that is valid during the call. False: it is none of its kinds. */
-export type ReceiveCall = (source: number, kind: number, record: Buffer) => boolean
+/** What does the calls. */
+export interface CallHost {
+  /** Takes a record that is valid during the call. False: it is none of its kinds. */
+  receive(source: number, kind: number, record: Buffer): boolean
+  /** Settles when nothing waits any more. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
 
 export class CallThread {
   readonly base: ThreadBase
-  readonly #receive: ReceiveCall
+  readonly #host: () => CallHost
   readonly #barriers: Barriers
 
-  constructor(data: ThreadData, port: MessagePort, receive: ReceiveCall) {
-    this.#receive = receive
+  constructor(data: ThreadData, port: MessagePort, host: () => CallHost) {
+    this.#host = host
     this.base = new ThreadBase(data, port, (source, kind, bytes, offset, length) => {
       this.#onRecord(source, kind, Buffer.from(bytes.buffer, bytes.byteOffset + offset, length))
     })
@@ -38,21 +44,26 @@ export class CallThread {
   }
 
   /**
-   * Settles when nothing waits any more, `flush` included: calls whose answer nobody awaited may still be in the rings,
-   * since shards end as soon as they have nothing to wait for.
+   * Closes the host when nothing waits any more: calls whose answer nobody awaited may still be in the rings, since
+   * shards end as soon as they have nothing to wait for.
    */
-  async settled(flush: () => Promise<void>): Promise<void> {
+  async close(): Promise<void> {
     for (let silent = 0, seen = -1; silent < SILENT_TURNS; silent++) {
-      await flush()
+      await this.#host().flush()
       const { recordsIn } = this.base.mesh.stats()
       if (recordsIn !== seen) silent = 0
       seen = recordsIn
       await turn()
     }
+    await this.#host().close()
+  }
+
+  collect(): ReturnType<CallControl['collect']> {
+    return this.base.metrics.collect()
   }
 
   #onRecord(source: number, kind: number, record: Buffer): void {
-    if (this.#receive(source, kind, record)) return
+    if (this.#host().receive(source, kind, record)) return
     // What moves to another shard waits until what it had said has arrived (actor/barrier.ts). This has: calls are done
     // in their order from here on.
     assert(kind === ACTOR_RECORD.barrier, 'such a thread gets calls and barriers')

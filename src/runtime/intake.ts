@@ -175,12 +175,14 @@ export class Intake {
 
   /** What answers requests; undefined: the service takes none here. */
   #serverOf(listener: ListenerSpec): HttpServer | undefined {
+    const { transport } = listener
+    if (transport !== 'ws' && transport !== 'http') return undefined
     const { http, ws } = this.#options.handlers[listener.serviceIndex] ?? {}
-    const upgrading = listener.transport === 'ws' ? ws : undefined
-    const requests = listener.transport === 'ws' || listener.transport === 'http' ? http : undefined
-    if (requests === undefined && upgrading === undefined) return undefined
+    const upgrading = transport === 'ws' ? ws : undefined
+    if (http === undefined && upgrading === undefined) return undefined
     this.#servers[listener.index] ??= createHttpServer({
-      handler: requests,
+      listener: transport,
+      handler: http,
       permessageDeflate: listener.permessageDeflate,
       refused: (status) => this.#badRequests.info({ service: listener.service, status }),
       upgrades: upgrading && {

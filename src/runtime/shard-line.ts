@@ -85,19 +85,15 @@ export class ShardLine implements RolloutThreads {
 
   /** Stops its services and actors. */
   stop(seat: number, graceMs: number): Promise<unknown> {
-    return this.#call(seat, 'stop', (shard) => this.#orEnd(seat, shard.stop(graceMs)), graceMs)
+    const { spawner } = this.#options
+    return this.#call(seat, 'stop', (shard) => spawner.answerOf(threadOfSeat(seat), shard.stop(graceMs)), graceMs)
   }
 
   /** Closes its connections; how many were left. Undefined: it did not answer. */
   close(seat: number, code: number, reason: string, graceMs: number): Promise<number | undefined> {
-    return this.#call(seat, 'drain', (shard) => this.#orEnd(seat, shard.drain(code, reason, graceMs)), graceMs)
-  }
-
-  /** A shard that crashes meanwhile never answers: undefined. */
-  #orEnd<T>(seat: number, answer: PromiseLike<T>): Promise<T | undefined> {
-    const exited = this.#options.spawner.exited(threadOfSeat(seat))
-    const died = exited?.then(() => undefined) ?? new Promise<undefined>(() => {})
-    return Promise.race([answer, died])
+    const ask = (shard: Remote<ShardControl>): Promise<number | undefined> =>
+      this.#options.spawner.answerOf(threadOfSeat(seat), shard.drain(code, reason, graceMs))
+    return this.#call(seat, 'drain', ask, graceMs)
   }
 
   async end(seat: number): Promise<void> {

@@ -17,7 +17,7 @@ export class StoreThread implements CallControl {
   readonly #host: StoreHost
 
   constructor(data: ThreadData, port: MessagePort) {
-    this.#thread = new CallThread(data, port, (source, kind, record) => this.#host.receive(source, kind, record))
+    this.#thread = new CallThread(data, port, () => this.#host)
     const { mesh, metrics, log, clock } = this.#thread.base
     const { store } = data.config
     this.#engine = new OnDemandEngine(() => this.#createEngine())
@@ -39,13 +39,12 @@ export class StoreThread implements CallControl {
     base.open()
   }
 
-  async close(): Promise<void> {
-    await this.#thread.settled(() => this.#host.flush())
-    await this.#host.close()
+  close(): Promise<void> {
+    return this.#thread.close()
   }
 
   collect(): ReturnType<CallControl['collect']> {
-    return this.#thread.base.metrics.collect()
+    return this.#thread.collect()
   }
 
   #createEngine(): StoreEngine {

@@ -62,9 +62,9 @@ export class ThreadSpawner {
     return [...this.#workers.keys()].filter((thread) => thread >= THREAD.firstShard)
   }
 
-  /** The end of a thread's present life. */
-  exited(thread: number): Promise<void> | undefined {
-    return this.#workers.get(thread)?.exited
+  /** A thread that ends meanwhile never answers: undefined. */
+  answerOf<T>(thread: number, answer: PromiseLike<T>): Promise<T | undefined> {
+    return Promise.race([answer, Promise.resolve(this.#workers.get(thread)?.exited).then(() => undefined)])
   }
 
   notify(thread: number, notice: NoticeToThread, ports: readonly MessagePort[] = []): void {

@@ -8,7 +8,8 @@ import {
   errorOfFailure,
 } from '../../src/bridge/bridge-engine.ts'
 import { OPERATIONS } from '../../src/bridge/bridge-record.ts'
-import { createBridgeEngine } from '../../src/bridge/create-bridge-engine.ts'
+import { LocalEngine } from '../../src/bridge/local-engine.ts'
+import { RedisEngine } from '../../src/bridge/redis-engine.ts'
 import { REDIS_LIMITS, type RedisLimits } from '../../src/bridge/redis-options.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { type ErrorCode, PolyloopError } from '../../src/lib/errors.ts'
@@ -31,6 +32,9 @@ export const QUICK: RedisLimits = {
   clusterRefreshMs: 500,
 }
 
+/** The default of `bridge.local.memory`. */
+const LOCAL_MEMORY_BYTES_MAX = 256 * 1024 * 1024
+
 export function addressOf(url: string): RedisAddress {
   const address = parseRedisAddress(url)
   if (typeof address === 'string') throw new Error(address)
@@ -38,11 +42,15 @@ export function addressOf(url: string): RedisAddress {
 }
 
 export function localFactory(wheel: TimerWheel): EngineFactory {
-  return createBridgeEngine({ address: undefined, limits: REDIS_LIMITS, clock: systemClock, wheel, log: SILENT })
+  const { readBytesMax } = REDIS_LIMITS
+  return (events) =>
+    new LocalEngine({ clock: systemClock, wheel, memoryBytesMax: LOCAL_MEMORY_BYTES_MAX, readBytesMax }, events)
 }
 
 export function redisFactory(url: string, wheel: TimerWheel, limits: RedisLimits = QUICK): EngineFactory {
-  return createBridgeEngine({ address: addressOf(url), limits, clock: systemClock, wheel, log: SILENT })
+  const address = addressOf(url)
+  return (events) =>
+    new RedisEngine({ address, limits, clock: systemClock, wheel, log: SILENT, random: Math.random }, events)
 }
 
 /** An engine whose channels each have one listener. */

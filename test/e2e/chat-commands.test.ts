@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { ackId } from '../harness/chat-packet.ts'
 import { ChatServer } from '../harness/chat-server.ts'
-import { requireTool } from '../harness/chat-tool.ts'
+import { requireProgram } from '../harness/program.ts'
 import { within } from '../harness/wait.ts'
 
 const COMMAND_MS_MAX = 15_000
@@ -46,9 +46,9 @@ const folder = mkdtempSync(join(tmpdir(), 'polyloop-commands-'))
 let chat: ChatServer
 
 before(async () => {
-  requireTool('nc', 'netcat-openbsd')
-  requireTool('curl', 'curl')
-  requireTool('python3', 'python3-minimal')
+  requireProgram({ names: ['nc'], aptPackage: 'netcat-openbsd' })
+  requireProgram({ names: ['curl'], aptPackage: 'curl' })
+  requireProgram({ names: ['python3'], aptPackage: 'python3-minimal' })
   chat = await ChatServer.start({ settings: { 'services.chat.rateLimit.rate': 50 } })
 })
 

@@ -3,14 +3,14 @@
 // says what to do.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
+import { requireProgram } from './program.ts'
 import { waitUntil } from './wait.ts'
 
-const INSTALL_MS_MAX = 240_000
 const START_ATTEMPTS = 5
 const PARENT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 /** A node of a Cluster also listens here, counted from its port. */
@@ -268,31 +268,6 @@ function listenOnce(port: number): Promise<number | undefined> {
 }
 
 function findRedis(): string {
-  binary ??= find() ?? install()
+  binary ??= requireProgram({ names: ['redis-server'], aptPackage: 'redis-server', what: 'Redis 7 or later' })
   return binary
-}
-
-function find(): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter)
-  return folders
-    .map((folder) => join(folder, 'redis-server'))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
-}
-
-function install(): string {
-  if (process.platform === 'linux' && process.getuid?.() === 0) {
-    const command = 'apt-get update && apt-get install -y redis-server'
-    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-    spawnSync('sh', ['-c', command], { env: environment, stdio: 'ignore', timeout: INSTALL_MS_MAX })
-  }
-  const found = find()
-  if (found !== undefined) return found
-  throw new Error('this test needs Redis 7 or later: install redis-server into the PATH')
 }

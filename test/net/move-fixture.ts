@@ -107,6 +107,7 @@ export class MoveFixture implements AsyncDisposable {
         return (connection) => new WebSocketFraming(connection, upgrade, limits, protocol)
       }
       this.#servers[side] ??= createHttpServer({
+        listener: upgrade === undefined ? 'http' : 'ws',
         handler: http,
         refused: (status) => this.refused.push(status),
         upgrades: upgrade && {

@@ -126,6 +126,27 @@ for (const head of ['', 'GET /chat HTTP/1.1\r\nHo']) {
   })
 }
 
+test('intake: requests on a WebSocket listener move on, also of a service that has no WebSockets', async () => {
+  const fixture = new MoveFixture({ ws: WS })
+  await using _ = fixture
+  const listeners = [{ ...LISTENER, transport: 'ws' }] as const
+  const log = createLogger({ level: 'silent', write: () => {}, base: { thread: 'shard' } })
+  const handlers: ServiceHandlers[] = [{ http: ({ url }, response) => void response.end(`at ${url}`) }]
+  const [here, there] = fixture.loops.map((loop) => new Intake({ loop, listeners, handlers, log }))
+  assert.ok(here !== undefined && there !== undefined)
+  const { client, handle } = await fixture.accept()
+  const received = new Received(client)
+  const identity = { id: 1, serial: 1, address: '127.0.0.1', port: client.localPort ?? 0, session: 'alice' }
+  here.take({ sequence: 1, listener: 0, acceptedMs: 0, head: undefined, handle, socket: undefined, ...identity })
+  client.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until('an answer', () => received.text.endsWith('at /first'))
+  const posted = await fixture.send(fixture.loops[0].get(1) as Connection<never>)
+  assert.ok(posted !== undefined)
+  assert.equal(there.thaw(posted.frozen, posted.handle)?.loop, fixture.loops[1])
+  client.write('GET /second HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until('an answer there', () => received.text.endsWith('at /second'))
+})
+
 for (const [what, speaks, handlers] of [
   ['of a service that does not run here', { tcp: TCP }, []],
   ['of a transport that is off here', { ws: WS }, [{ tcp: TCP }]],

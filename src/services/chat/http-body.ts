@@ -1,8 +1,9 @@
 // Bodies of requests: JSON in UTF-8, held against the schema of their route. The schemas use a few keywords of JSON
 // Schema, which are checked here and not by Ajv: it takes longer to load than all the rest of this API, in every shard,
 // and counts characters where the protocol counts bytes.
-import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
+import { fits } from './message.ts'
+import { membersOf } from './packet.ts'
 import { TEXT } from './text.ts'
 
 /** Text of 1 to `x-bytes-max` bytes in UTF-8, where that is given. */
@@ -34,17 +35,15 @@ export class BodyError extends Error {
   override name = 'BodyError'
 }
 
-/** A character of UTF-16 has no more bytes in UTF-8. */
-const UNIT_BYTES_MAX = 3
 const VALID = true
 
 /** Replaces Fastify's parsers: ill-formed UTF-8 is an error and never repaired. */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes: Buffer, done) => {
-    const value = isUtf8(bytes) ? parsed(bytes.toString()) : undefined
-    if (value === undefined) done(new BodyError(TEXT.invalidJson))
-    else done(null, value)
+    const members = membersOf(bytes, 0, bytes.length)
+    if (members === undefined) done(new BodyError(TEXT.invalidJson))
+    else done(null, members)
   })
 }
 
@@ -67,22 +66,13 @@ export const compileBody: FastifySchemaCompiler<unknown> = ({ schema }) => {
   }
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The only way to ask JSON.parse is to let it throw. Not JSON is an answer here.
-    return undefined
-  }
-}
-
 function problemOf(name: string, value: unknown, member: TextSchema | IntegersSchema): string | undefined {
   if ('items' in member) return integersProblem(name, value, member.maxItems)
   if (typeof value !== 'string') return `${name} must be a string`
   const bytesMax = member['x-bytes-max']
   if (bytesMax === undefined) return undefined
   if (value === '') return name === 'content' ? TEXT.contentEmpty : `${name} is empty`
-  if (value.length * UNIT_BYTES_MAX > bytesMax && Buffer.byteLength(value) > bytesMax)
+  if (!fits(value, bytesMax))
     return name === 'content' ? TEXT.contentTooLong : `${name} is longer than ${bytesMax} bytes`
   // An escape can say what no UTF-8 can: half of a surrogate pair.
   return value.isWellFormed() ? undefined : `${name} must be well-formed Unicode`

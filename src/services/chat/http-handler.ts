@@ -11,16 +11,14 @@ import type { ApiRequest } from './http-access.ts'
 import { chatJson, HTTP_TEXT, pageJson, send, sendCreated, sendData, sendFailure, typistJson } from './http-answer.ts'
 import { ProblemError } from './http-failure.ts'
 import type { Handlers } from './http-route.ts'
+import { HTTP_TYPES } from './message.ts'
 import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
 import { positiveInteger } from './positive-integer.ts'
 import { TEXT } from './text.ts'
 
-const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map([
-  ['text', 'Text'],
-  ['image', 'Image'],
-  ['file', 'File'],
-  ['system', 'System'],
-])
+const MESSAGE_TYPES: ReadonlyMap<unknown, MessageType> = new Map(
+  Object.entries(HTTP_TYPES).map(([type, name]) => [name, type as MessageType]),
+)
 const CHAT_TYPES: ReadonlySet<unknown> = new Set<ChatType>(['direct', 'group', 'channel'])
 const NOBODY: readonly number[] = []
 

@@ -1,6 +1,6 @@
 // What goes in and out of chat's HTTP API, as JSON Schema: bodies are held against it, and the OpenAPI document shows it.
 import type { BodySchema, TextSchema } from './http-body.ts'
-import { CONTENT_BYTES_MAX } from './message.ts'
+import { CONTENT_BYTES_MAX, HTTP_TYPES } from './message.ts'
 import { PER_PAGE_DEFAULT, PER_PAGE_MAX } from './packet.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -50,7 +50,7 @@ export const SHARED_SCHEMAS = [
       chat_id: id,
       sender_id: id,
       content: { type: 'string', description: `1 to ${CONTENT_BYTES_MAX} bytes of UTF-8` },
-      message_type: { type: 'string', enum: ['text', 'image', 'file', 'system'] },
+      message_type: { type: 'string', enum: Object.values(HTTP_TYPES) },
       created_at: date,
       is_edited: { type: 'boolean' },
       edited_at: { ...date, type: ['string', 'null'] },

@@ -3,14 +3,23 @@ import type { MessageType, StoredMessage } from '../../store/store.ts'
 
 /** Of the content, UTF-8. */
 export const CONTENT_BYTES_MAX = 4_000
+/** Bytes of one UTF-16 unit in UTF-8, at most. */
+const UNIT_BYTES_MAX = 3
 
 export type Dialect = 'tcp' | 'http'
 
-const HTTP_TYPES: Readonly<Record<MessageType, string>> = {
+/** Every type of a message, and what HTTP calls it. */
+export const HTTP_TYPES = {
   Text: 'text',
   Image: 'image',
   File: 'file',
   System: 'system',
+} as const satisfies Record<MessageType, string>
+
+/** Whether text has at most so many bytes in UTF-8. */
+export function fits(text: string, bytesMax: number): boolean {
+  if (text.length * UNIT_BYTES_MAX <= bytesMax) return true
+  return text.length <= bytesMax && Buffer.byteLength(text) <= bytesMax
 }
 
 /** A message as JSON, members in the order of the protocol. */

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { MessageType } from '../../store/store.ts'
 import type { ErrorReason, PacketType } from './counter.ts'
-import { CONTENT_BYTES_MAX } from './message.ts'
+import { CONTENT_BYTES_MAX, fits, HTTP_TYPES } from './message.ts'
 import { TEXT } from './text.ts'
 
 export const PER_PAGE_DEFAULT = 50
@@ -10,10 +10,8 @@ export const PER_PAGE_MAX = 200
 const STATUS_BYTES_MAX = 64
 /** Of a packet type that does not exist, in the answer. */
 const TYPE_SHOWN_MAX = 64
-/** Bytes of one UTF-16 unit in UTF-8, at most. */
-const UNIT_BYTES_MAX = 3
 
-const MESSAGE_TYPES: readonly unknown[] = ['Text', 'Image', 'File', 'System'] satisfies MessageType[]
+const MESSAGE_TYPES: readonly unknown[] = Object.keys(HTTP_TYPES)
 
 /** A packet that is not valid, and what is said about it. */
 export interface PacketProblem {
@@ -206,9 +204,4 @@ function isAbsent(value: unknown): value is undefined | null {
 
 function textOr(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
-}
-
-function fits(text: string, bytesMax: number): boolean {
-  if (text.length * UNIT_BYTES_MAX <= bytesMax) return true
-  return text.length <= bytesMax && Buffer.byteLength(text) <= bytesMax
 }

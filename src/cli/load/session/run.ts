@@ -21,10 +21,7 @@ const SPREAD_MS_MAX = 1_000
 const LOOK_MS = 100
 
 /** The report; or why there was no connection to Redis. */
-export async function runSessionLoad(
-  plan: SessionPlan,
-  around: RunSurroundings,
-): Promise<SessionReport | string> {
+export async function runSessionLoad(plan: SessionPlan, around: RunSurroundings): Promise<SessionReport | string> {
   const { redis: address, redisConnectTimeoutMs: connectTimeoutMs, redisAnswerTimeoutMs: answerTimeoutMs } = plan
   const opened = await ToolBridge.open({ address, signal: around.signal, connectTimeoutMs, answerTimeoutMs })
   if (typeof opened === 'string') return opened
