@@ -8,7 +8,8 @@ export class EventStream implements Disposable {
 
   constructor(abort: AbortController, body: ReadableStream<Uint8Array>) {
     this.#abort = abort
-    this.#messages = read(body)
+    // At once: a body that nobody reads ends when its response, which nobody holds, is collected.
+    this.#messages = read(body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>))
   }
 
   static async open(url: string): Promise<EventStream> {
@@ -31,12 +32,12 @@ export class EventStream implements Disposable {
   }
 }
 
-async function* read(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+async function* read(texts: ReadableStream<string>): AsyncGenerator<string> {
   let rest = ''
   let data: string[] = []
   let name = ''
   try {
-    for await (const text of body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)) {
+    for await (const text of texts) {
       const lines = (rest + text).split(/\r\n|\n|\r/)
       rest = lines.pop() ?? ''
       for (const line of lines) {
