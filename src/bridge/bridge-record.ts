@@ -61,4 +61,6 @@ export const OPERATIONS = [
   'append',
   'read',
   'ping',
+  'open',
+  'script',
 ] as const satisfies readonly BridgeOperation[]

@@ -1,6 +1,6 @@
 // What every bridge refuses, whatever its engine: one place, so that the engines cannot differ.
-import { BRIDGE_NAME_BYTES_MAX } from './bridge.ts'
-import type { BridgeCall } from './bridge-engine.ts'
+import { BRIDGE_NAME_BYTES_MAX, SCRIPT_ARGUMENTS_MAX } from './bridge.ts'
+import type { ArgumentOf, BridgeCall } from './bridge-engine.ts'
 
 /** A hundred years: longer than anybody waits, and far from where a server's own arithmetic ends. */
 export const TTL_SECONDS_MAX = 3_155_760_000
@@ -31,6 +31,10 @@ export function problemOf({ operation, argument }: BridgeCall): string | undefin
         wholeProblem('countMax', argument.countMax, 1, LOG_COUNT_MAX) ??
         ttlProblem(argument.ttlSeconds)
       )
+    case 'open':
+      return nameProblem(argument.log) ?? ttlProblem(argument.ttlSeconds)
+    case 'script':
+      return scriptProblem(argument)
     case 'read':
       return (
         nameProblem(argument.log) ??
@@ -49,6 +53,22 @@ export function nameProblem(name: unknown): string | undefined {
   // Half a character has no bytes: two such names would be one and the same on the server.
   if (!name.isWellFormed()) return 'a name is well-formed Unicode'
   return isLong ? `a name has at most ${BRIDGE_NAME_BYTES_MAX} bytes` : undefined
+}
+
+function scriptProblem({ text, keys, args }: ArgumentOf<'script'>): string | undefined {
+  if (typeof text !== 'string' || text === '') return 'text is the text of a script'
+  if (!Array.isArray(keys) || !Array.isArray(args)) return 'keys and args are arrays'
+  if (keys.length + args.length > SCRIPT_ARGUMENTS_MAX)
+    return `a script gets at most ${SCRIPT_ARGUMENTS_MAX} keys and args`
+  for (const key of keys) {
+    const problem = nameProblem(key)
+    if (problem !== undefined) return problem
+  }
+  return args.every(isArgument) ? undefined : 'args are strings, finite numbers and bytes'
+}
+
+function isArgument(value: unknown): boolean {
+  return typeof value === 'string' || Number.isFinite(value) || value instanceof Uint8Array
 }
 
 function bytesProblem(what: string, value: unknown): string | undefined {

@@ -4,6 +4,8 @@
 
 /** Of a channel, a key or the name of a log, UTF-8. */
 export const BRIDGE_NAME_BYTES_MAX = 1_024
+/** Of one call of `script`, keys and arguments together. */
+export const SCRIPT_ARGUMENTS_MAX = 1_000
 /** Entries that one answer of `read` lists; beside it `ring.messageMax` bounds their bytes. */
 export const LOG_READ_MAX = 1_000
 
@@ -43,6 +45,11 @@ export interface BridgeOperations {
     readonly ttlSeconds: number
   }): { readonly epoch: number; readonly offset: number }
   /**
+   * Where a log stands; begins it when there is none, with offset 0. It is kept for at least `ttlSeconds` from now on: who
+   * follows a log calls it again before that.
+   */
+  open(of: { readonly log: string; readonly ttlSeconds: number }): { readonly epoch: number; readonly offset: number }
+  /**
    * Entries behind `offset`, oldest first, and where the log stands; `first` is the oldest that is kept. Fewer than asked
    * for when they would not fit into one answer. There is no such log: `epoch` is 0.
    */
@@ -52,6 +59,16 @@ export interface BridgeOperations {
     readonly first: number
     readonly entries: readonly LogEntry[]
   }
+  /**
+   * Runs a Lua script, as EVAL of Redis does: one step for the server. BRIDGE_REFUSED where the bridge is local, and with
+   * what the script throws. Answers are numbers, null, bytes, and arrays of them.
+   */
+  script(call: {
+    readonly text: string
+    /** In a Cluster all of one slot. */
+    readonly keys: readonly string[]
+    readonly args: readonly (string | number | Uint8Array)[]
+  }): unknown
   /** A round trip to the server. Answers how long it took; BRIDGE_DOWN and the like if there is none. */
   ping(): { readonly ms: number }
 }

@@ -32,6 +32,8 @@ const MS_PER_SECOND = 1_000
 
 interface Log {
   readonly epoch: number
+  /** Of the last entry there was. */
+  offset: number
   /** Oldest first. */
   readonly entries: LogEntry[]
 }
@@ -109,6 +111,10 @@ export class LocalEngine implements BridgeEngine {
         return this.#append(call.argument)
       case 'read':
         return this.#read(call.argument)
+      case 'open':
+        return this.#open(call.argument)
+      case 'script':
+        return failed('BRIDGE_REFUSED', 'a local bridge runs no scripts')
       case 'ping':
         return done({ ms: 0 })
     }
@@ -148,13 +154,13 @@ export class LocalEngine implements BridgeEngine {
 
   #append({ log: name, payload, countMax, ttlSeconds }: ArgumentOf<'append'>): CallOutcome {
     const known = this.#find(name)
-    const value = known?.value ?? { epoch: this.#newEpoch(), entries: [] }
+    const value = known?.value ?? this.#newLog()
     if (value instanceof Uint8Array) return wrongKind(name)
     const bytes = payload.length + ENTRY_BYTES
     if (!this.#hasRoom(bytes)) return this.#full()
     const kept = known ?? this.#keep(name, value, name.length + ENTRY_BYTES, ttlSeconds)
     const { epoch, entries } = value
-    const offset = (entries.at(-1)?.offset ?? 0) + 1
+    const offset = ++value.offset
     entries.push({ offset, payload: Buffer.from(payload) })
     this.#charge(kept, bytes)
     for (const { payload: gone } of entries.splice(0, Math.max(0, entries.length - countMax))) {
@@ -169,7 +175,7 @@ export class LocalEngine implements BridgeEngine {
     const value = this.#find(log)?.value
     if (value === undefined) return done({ epoch: 0, offset: 0, first: 0, entries: [] })
     if (value instanceof Uint8Array) return wrongKind(log)
-    const first = value.entries[0]?.offset ?? 0
+    const first = value.entries[0]?.offset ?? value.offset + 1
     const start = Math.max(0, offset + 1 - first)
     const entries: LogEntry[] = []
     let bytes = 0
@@ -178,7 +184,23 @@ export class LocalEngine implements BridgeEngine {
       if (entries.length > 0 && bytes > this.#options.readBytesMax) break
       entries.push(entry)
     }
-    return done({ epoch: value.epoch, offset: value.entries.at(-1)?.offset ?? 0, first, entries })
+    return done({ epoch: value.epoch, offset: value.offset, first, entries })
+  }
+
+  #open({ log: name, ttlSeconds }: ArgumentOf<'open'>): CallOutcome {
+    const known = this.#find(name)
+    const value = known?.value ?? this.#newLog()
+    if (value instanceof Uint8Array) return wrongKind(name)
+    const bytes = name.length + ENTRY_BYTES
+    if (known === undefined && !this.#hasRoom(bytes)) return this.#full()
+    const kept = known ?? this.#keep(name, value, bytes, ttlSeconds)
+    const endMs = this.#options.clock.nowMs() + ttlSeconds * MS_PER_SECOND
+    if (kept.endMs < endMs) this.#limit(kept, ttlSeconds)
+    return done({ epoch: value.epoch, offset: value.offset })
+  }
+
+  #newLog(): Log {
+    return { epoch: this.#newEpoch(), offset: 0, entries: [] }
   }
 
   /** Microseconds since 1970, so that no later epoch repeats one, whatever thread it was of. */

@@ -2,7 +2,7 @@
 import { LOG_READ_MAX, type LogEntry } from './bridge.ts'
 import type { BridgeCall } from './bridge-engine.ts'
 import type { RedisArgument } from './redis-link.ts'
-import { APPEND, READ, type RedisScript } from './redis-script.ts'
+import { APPEND, OPEN, READ, type RedisScript, redisScript } from './redis-script.ts'
 
 export interface RedisCommand {
   readonly name: string
@@ -50,30 +50,41 @@ export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, cont
     case 'append': {
       const { log, payload, countMax, ttlSeconds } = call.argument
       const args = [bytesOf(payload), countMax, msOf(ttlSeconds), publish]
-      return scriptCall(APPEND, log, args, (reply) => {
-        const [epoch, offset] = reply as [number, number]
-        return { epoch, offset }
-      })
+      return scriptCall(APPEND, [log], args, placeOf)
+    }
+    case 'open': {
+      const { log, ttlSeconds } = call.argument
+      return scriptCall(OPEN, [log], [msOf(ttlSeconds)], placeOf)
+    }
+    case 'script': {
+      const { text, keys, args } = call.argument
+      const plain = args.map((value) => (value instanceof Uint8Array ? bytesOf(value) : value))
+      return scriptCall(redisScript(text), keys, plain, (reply) => reply)
     }
     case 'read': {
       const { log, offset, count } = call.argument
-      return scriptCall(READ, log, [offset, Math.min(count, LOG_READ_MAX), context.readBytesMax], entriesOf)
+      return scriptCall(READ, [log], [offset, Math.min(count, LOG_READ_MAX), context.readBytesMax], entriesOf)
     }
   }
 }
 
 function scriptCall(
   script: RedisScript,
-  key: string,
+  keys: readonly string[],
   args: readonly RedisArgument[],
   answerOf: RedisCommand['answerOf'],
 ): RedisCommand {
-  return { name: 'evalsha', args: [script.hash, 1, key, ...args], key, script, answerOf }
+  return { name: 'evalsha', args: [script.hash, keys.length, ...keys, ...args], key: keys[0], script, answerOf }
 }
 
 /** The same with the whole script. */
 export function withText(command: RedisCommand, script: RedisScript): RedisCommand {
   return { ...command, name: 'eval', args: [script.text, ...command.args.slice(1)] }
+}
+
+function placeOf(reply: unknown): unknown {
+  const [epoch, offset] = reply as [number, number]
+  return { epoch, offset }
 }
 
 function entriesOf(reply: unknown): unknown {

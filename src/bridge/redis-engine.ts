@@ -197,6 +197,8 @@ function bytesOf({ operation, argument }: BridgeCall): number {
       return argument.payload.length
     case 'set':
       return argument.value.length
+    case 'script':
+      return argument.args.reduce<number>((sum, value) => sum + (typeof value === 'number' ? 8 : value.length), 0)
     default:
       return 0
   }

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { BRIDGE_NAME_BYTES_MAX, type Bridge, LOG_READ_MAX } from '../../src/bridge/bridge.ts'
 import { decodeLogEntry } from '../../src/bridge/log-entry.ts'
-import { waitUntil } from '../harness/wait.ts'
+import { pause, waitUntil } from '../harness/wait.ts'
 import { bytes, Ear, fails } from './bridge-fixture.ts'
 
 const ALL_BYTES = Buffer.from(Uint8Array.from({ length: 256 }, (_, index) => index))
@@ -188,6 +188,22 @@ export function bridgeContract(name: string, of: () => Bridge): void {
     assert.ok((await append(60)).epoch > second.epoch)
   })
 
+  check('a log can be opened before it has entries, and lives as long as it is opened', async (bridge, log) => {
+    const { epoch, offset } = await bridge.open({ log, ttlSeconds: 60 })
+    assert.ok(epoch > 0 && offset === 0)
+    assert.deepEqual(await bridge.open({ log, ttlSeconds: 0.05 }), { epoch, offset })
+    assert.deepEqual(await bridge.read({ log, offset: 0, count: 9 }), { epoch, offset: 0, first: 1, entries: [] })
+    const entry = { log, payload: bytes('a'), countMax: 1, ttlSeconds: 60 }
+    assert.deepEqual(await bridge.append(entry), { epoch, offset: 1 })
+    const read = await bridge.read({ log, offset: 0, count: 9 })
+    assert.deepEqual([read.first, read.entries.map(({ payload }) => String(payload))], [1, ['a']])
+    await bridge.append({ ...entry, ttlSeconds: 0.3 })
+    assert.deepEqual(await bridge.open({ log, ttlSeconds: 60 }), { epoch, offset: 2 })
+    await pause(400)
+    assert.deepEqual(await bridge.open({ log, ttlSeconds: 60 }), { epoch, offset: 2 }, 'opened, it lives longer')
+    for (const ttlSeconds of [0, -1, Number.NaN]) await fails(bridge.open({ log, ttlSeconds }), 'BRIDGE_REFUSED')
+  })
+
   check('a log is no key, and a key no log', async (bridge, key) => {
     await bridge.set({ key, value: bytes('x') })
     const { problem } = await fails(
@@ -196,6 +212,7 @@ export function bridgeContract(name: string, of: () => Bridge): void {
     )
     assert.match(String(problem), /WRONGTYPE/)
     await fails(bridge.read({ log: key, offset: 0, count: 1 }), 'BRIDGE_REFUSED')
+    await fails(bridge.open({ log: key, ttlSeconds: 1 }), 'BRIDGE_REFUSED')
     const log = `${key}:log`
     await bridge.append({ log, payload: bytes('x'), countMax: 1, ttlSeconds: 9 })
     await fails(bridge.get({ key: log }), 'BRIDGE_REFUSED')

@@ -2,7 +2,7 @@
 // come once to each host; an example for users does what it says.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { createRuntime, type Runtime } from '../../src/index.ts'
+import { createRuntime, type PolyloopError, type Runtime } from '../../src/index.ts'
 import { BridgeTalker } from '../harness/bridge-talker.ts'
 import { CapturedLog } from '../harness/captured-log.ts'
 import { LineClient } from '../harness/line-client.ts'
@@ -101,6 +101,27 @@ test('hosts: what one keeps the other finds, and takes once', async () => {
   assert.equal(await ada.ask('append diary first'), '1')
   assert.equal(await bob.ask('append diary second'), '2')
   assert.equal(await ada.ask('read diary'), 'first,second')
+})
+
+test('hosts: a script is one step for the server, and what it throws is told', async () => {
+  const text = "return {redis.call('INCRBY', KEYS[1], ARGV[1]), ARGV[2], false}"
+  const call = (by: string | number): Promise<unknown> =>
+    one.bridge.script({ text, keys: ['script-key'], args: [by, Buffer.from([0, 255])] })
+  assert.deepEqual(await call(2), [2, Buffer.from([0, 255]), null])
+  assert.deepEqual(await call(3), [5, Buffer.from([0, 255]), null])
+  await assert.rejects(call('x'), (error: PolyloopError) => {
+    assert.equal(error.code, 'BRIDGE_REFUSED')
+    return /integer/.test(String(error.details.problem))
+  })
+  for (const wrong of [
+    { text: '' },
+    { keys: [''] },
+    { args: [Number.NaN] },
+    { args: Array.from({ length: 1_001 }, () => 1) },
+  ]) {
+    const arguments_ = { text, keys: ['script-key'], args: [1, 'x'], ...wrong }
+    await assert.rejects(one.bridge.script(arguments_), { code: 'BRIDGE_REFUSED' })
+  }
 })
 
 test('hosts: a message of more than 1 MiB is too large for the rings; it is a typed error, and the next one comes', async () => {
