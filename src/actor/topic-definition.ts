@@ -12,6 +12,13 @@ import { slotOf } from '../placement/slots.ts'
 export type SlowMode = 'disconnect' | 'drop-oldest' | 'conflate' | 'catch-up'
 const SLOW_MODES: readonly string[] = ['disconnect', 'drop-oldest', 'conflate', 'catch-up'] satisfies SlowMode[]
 
+/**
+ * Who shares a topic. `cluster`: all hosts with the same Redis (without one, this host); `host`: this host alone;
+ * `store`: the hosts that share a store, for topics that tell of what is stored.
+ */
+export type TopicScope = 'cluster' | 'host' | 'store'
+const SCOPES: readonly string[] = ['cluster', 'host', 'store'] satisfies TopicScope[]
+
 /** What a kind keeps for subscribers that come back; whichever bound is reached first. */
 export interface HistoryLimits {
   readonly count: number
@@ -44,6 +51,7 @@ export interface TopicDefinition<Message = never> {
   /** Undefined: nothing is kept for subscribers that come back. */
   readonly history: HistoryLimits | undefined
   readonly slow: SlowMode
+  readonly scope: TopicScope
   readonly key: ((message: Message) => string) | undefined
   readonly encode: ((message: Message, position: TopicPosition) => string | Uint8Array) | undefined
   readonly compress: boolean
@@ -65,6 +73,8 @@ export function defineTopic<Message = unknown>(definition: {
   readonly history?: { readonly count?: number; readonly bytes?: number; readonly age?: string | number }
   /** Default `disconnect`. */
   readonly slow?: SlowMode
+  /** Default `cluster`. */
+  readonly scope?: TopicScope
   /** What a message is the latest value of; for `conflate`. Without it the latest message of the topic is what waits. */
   key?(message: Message): string
   /**
@@ -79,9 +89,11 @@ export function defineTopic<Message = unknown>(definition: {
   /** How long a topic that nobody uses is remembered: a duration, or milliseconds. Default TOPIC_IDLE_MS. */
   readonly idleAfter?: string | number
 }): TopicDefinition<Message> {
-  const { kind, history, slow = 'disconnect', key, encode, compress = true, presence = false, idleAfter } = definition
+  const { kind, history, slow = 'disconnect', scope = 'cluster', key, encode } = definition
+  const { compress = true, presence = false, idleAfter } = definition
   if (!KIND.test(kind)) throw new TypeError(`topic kind ${kind} is not kebab-case of at most 63 characters`)
   if (!SLOW_MODES.includes(slow)) throw new TypeError(`topic ${kind}: slow ${slow} is none of ${SLOW_MODES.join(', ')}`)
+  if (!SCOPES.includes(scope)) throw new TypeError(`topic ${kind}: scope ${scope} is none of ${SCOPES.join(', ')}`)
   if (slow === 'catch-up' && history === undefined)
     throw new TypeError(`topic ${kind}: catch-up reads the history, and there is none`)
   const limits =
@@ -93,7 +105,18 @@ export function defineTopic<Message = unknown>(definition: {
           ageMs: milliseconds(kind, 'history.age', history.age ?? HISTORY_DEFAULTS.ageMs),
         })
   const idleAfterMs = milliseconds(kind, 'idleAfter', idleAfter ?? TOPIC_IDLE_MS)
-  return Object.freeze({ type: 'topic', kind, history: limits, slow, key, encode, compress, presence, idleAfterMs })
+  return Object.freeze({
+    type: 'topic',
+    kind,
+    history: limits,
+    slow,
+    scope,
+    key,
+    encode,
+    compress,
+    presence,
+    idleAfterMs,
+  })
 }
 
 /** Whether a module's export is a topic definition. */

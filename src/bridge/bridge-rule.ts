@@ -32,7 +32,13 @@ export function problemOf({ operation, argument }: BridgeCall): string | undefin
         ttlProblem(argument.ttlSeconds)
       )
     case 'open':
-      return nameProblem(argument.log) ?? ttlProblem(argument.ttlSeconds)
+      return (
+        nameProblem(argument.log) ??
+        ttlProblem(argument.ttlSeconds) ??
+        (argument.after == null
+          ? undefined
+          : wholeProblem('after.offset', argument.after.offset, 0, Number.MAX_SAFE_INTEGER))
+      )
     case 'script':
       return scriptProblem(argument)
     case 'read':

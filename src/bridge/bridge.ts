@@ -9,6 +9,11 @@ export const SCRIPT_ARGUMENTS_MAX = 1_000
 /** Entries that one answer of `read` lists; beside it `ring.messageMax` bounds their bytes. */
 export const LOG_READ_MAX = 1_000
 
+export interface LogPosition {
+  readonly epoch: number
+  readonly offset: number
+}
+
 export interface LogEntry {
   readonly offset: number
   readonly payload: Uint8Array
@@ -43,12 +48,13 @@ export interface BridgeOperations {
     /** Entries kept, and for how long after the last one. */
     readonly countMax: number
     readonly ttlSeconds: number
-  }): { readonly epoch: number; readonly offset: number }
+  }): LogPosition
   /**
    * Where a log stands; begins it when there is none, with offset 0. It is kept for at least `ttlSeconds` from now on: who
-   * follows a log calls it again before that.
+   * follows a log calls it again before that. A log that ends before `after` in the same epoch has lost entries (a replica
+   * that had not got them became the master) and begins anew.
    */
-  open(of: { readonly log: string; readonly ttlSeconds: number }): { readonly epoch: number; readonly offset: number }
+  open(of: { readonly log: string; readonly ttlSeconds: number; readonly after?: LogPosition | undefined }): LogPosition
   /**
    * Entries behind `offset`, oldest first, and where the log stands; `first` is the oldest that is kept. Fewer than asked
    * for when they would not fit into one answer. There is no such log: `epoch` is 0.

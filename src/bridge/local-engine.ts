@@ -2,7 +2,7 @@
 // as that thread.
 import type { Clock } from '../lib/clock.ts'
 import { DELAY_MS_MAX, NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
-import { LOG_READ_MAX, type LogEntry } from './bridge.ts'
+import { LOG_READ_MAX, type LogEntry, type LogPosition } from './bridge.ts'
 import {
   type ArgumentOf,
   type BridgeCall,
@@ -187,8 +187,11 @@ export class LocalEngine implements BridgeEngine {
     return done({ epoch: value.epoch, offset: value.offset, first, entries })
   }
 
-  #open({ log: name, ttlSeconds }: ArgumentOf<'open'>): CallOutcome {
-    const known = this.#find(name)
+  #open({ log: name, ttlSeconds, after }: ArgumentOf<'open'>): CallOutcome {
+    const before = this.#find(name)
+    const lost = before !== undefined && !(before.value instanceof Uint8Array) && isBehind(before.value, after)
+    if (lost) this.#drop(before)
+    const known = lost ? undefined : before
     const value = known?.value ?? this.#newLog()
     if (value instanceof Uint8Array) return wrongKind(name)
     const bytes = name.length + ENTRY_BYTES
@@ -258,6 +261,10 @@ export class LocalEngine implements BridgeEngine {
   #full(): CallOutcome {
     return failed('BRIDGE_REFUSED', `its memory is full (${this.#options.memoryBytesMax} bytes)`)
   }
+}
+
+function isBehind({ epoch, offset }: Log, after: LogPosition | undefined): boolean {
+  return after != null && after.epoch === epoch && offset < after.offset
 }
 
 // A key that is used as a log, or the other way round. Redis' own word, so that nobody need know which bridge it was.

@@ -53,8 +53,8 @@ export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, cont
       return scriptCall(APPEND, [log], args, placeOf)
     }
     case 'open': {
-      const { log, ttlSeconds } = call.argument
-      return scriptCall(OPEN, [log], [msOf(ttlSeconds)], placeOf)
+      const { log, ttlSeconds, after } = call.argument
+      return scriptCall(OPEN, [log], [msOf(ttlSeconds), after?.epoch ?? 0, after?.offset ?? 0], placeOf)
     }
     case 'script': {
       const { text, keys, args } = call.argument

@@ -26,13 +26,17 @@ redis.call(ARGV[4], KEYS[1], struct.pack('<dd', epoch, offset) .. ARGV[1])
 return {epoch, offset}
 `)
 
-// ARGV: time to live in ms. A log without entries has one of offset 0, which nobody reads.
+// ARGV: time to live in ms, epoch and offset the caller has come to. A log without entries has one of offset 0, which nobody reads.
 export const OPEN: RedisScript = script(`
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 if last then
-  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
   local epoch, offset = string.match(last[1], '^(%d+)-(%d+)$')
-  return {tonumber(epoch), tonumber(offset)}
+  epoch, offset = tonumber(epoch), tonumber(offset)
+  if epoch ~= tonumber(ARGV[2]) or offset >= tonumber(ARGV[3]) then
+    if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+    return {epoch, offset}
+  end
+  redis.call('DEL', KEYS[1])
 end
 local time = redis.call('TIME')
 local epoch = time[1] * 1000000 + time[2]

@@ -201,6 +201,12 @@ export function bridgeContract(name: string, of: () => Bridge): void {
     assert.deepEqual(await bridge.open({ log, ttlSeconds: 60 }), { epoch, offset: 2 })
     await pause(400)
     assert.deepEqual(await bridge.open({ log, ttlSeconds: 60 }), { epoch, offset: 2 }, 'opened, it lives longer')
+    const ahead = { epoch, offset: 3 }
+    const later = await bridge.open({ log, ttlSeconds: 60, after: { ...ahead, epoch: epoch - 1 } })
+    assert.deepEqual(later, { epoch, offset: 2 }, 'of another epoch')
+    const anew = await bridge.open({ log, ttlSeconds: 60, after: ahead })
+    assert.ok(anew.epoch > epoch && anew.offset === 0, 'it has lost an entry')
+    assert.deepEqual((await bridge.read({ log, offset: 0, count: 9 })).entries, [])
     for (const ttlSeconds of [0, -1, Number.NaN]) await fails(bridge.open({ log, ttlSeconds }), 'BRIDGE_REFUSED')
   })
 
