@@ -1,7 +1,7 @@
 // One topic where it lives: it gives each message its offset and knows what is kept, which threads want it and who is
 // present. Plain state; topic-homes.ts handles the records.
 import type { TopicDefinition } from './topic-definition.ts'
-import { packEntries, unpackEntries } from './topic-entry.ts'
+import { packEntries, type TopicEntry, unpackEntries } from './topic-entry.ts'
 import type { FrozenTopic, Interest, Life, Member } from './topic-frozen.ts'
 import { TopicHistory } from './topic-history.ts'
 
@@ -13,7 +13,8 @@ export class TopicHome {
   readonly slot: number
   readonly epoch: number
   readonly definition: TopicDefinition
-  readonly history: TopicHistory
+  history: TopicHistory
+  readonly #recentBytes: number
   /** In an array: it is walked for every message, and short. */
   readonly interests: Interest[] = []
   readonly members = new Map<number, Member>()
@@ -33,6 +34,7 @@ export class TopicHome {
     this.slot = slot
     this.epoch = life.epoch
     this.definition = definition
+    this.#recentBytes = recentBytes
     this.history = new TopicHistory(definition.history, recentBytes, life.offset)
     this.activeMs = life.activeMs
   }
@@ -40,6 +42,30 @@ export class TopicHome {
   /** Of the last message. */
   get offset(): number {
     return this.history.last
+  }
+
+  /** Puts entries, without holes, before those there are; they overlap, or meet. */
+  fill(before: readonly TopicEntry[], nowMs: number): void {
+    const kept = this.history.all()
+    const from = (kept[0]?.offset ?? this.offset + 1) - 1
+    const first = before.findIndex(({ offset }) => offset > from)
+    const older = first < 0 ? before : before.slice(0, first)
+    if (older.at(-1)?.offset !== from) return
+    this.history = new TopicHistory(this.definition.history, this.#recentBytes, (older[0] as TopicEntry).offset - 1)
+    for (const entry of [...older, ...kept]) this.history.append(entry, nowMs)
+  }
+
+  /** Goes on behind `to`: what is before is lost. */
+  skipTo(to: number): void {
+    for (const interest of this.interests) if (interest.behindFrom === 0) interest.behindFrom = this.offset + 1
+    this.history = new TopicHistory(this.definition.history, this.#recentBytes, to)
+  }
+
+  /** Takes over whoever another life of the topic had. */
+  inherit(before: TopicHome): void {
+    for (const interest of before.interests) this.interests.push({ ...interest, behindFrom: 0 })
+    for (const [id, member] of before.members) this.members.set(id, member)
+    for (const id of before.#travelling) this.#travelling.add(id)
   }
 
   /** Answers whether the thread was not known, or knew the topic by another number. */
@@ -117,13 +143,13 @@ export class TopicHome {
     }
   }
 
-  /** Whether nobody would notice if it were forgotten. */
-  isIdle(nowMs: number): boolean {
+  /** Whether nobody would notice if it were forgotten. `isKept`: its history lies elsewhere, too. */
+  isIdle(nowMs: number, isKept = false): boolean {
     return (
       this.interests.length === 0 &&
       this.members.size === 0 &&
       nowMs - this.activeMs >= this.definition.idleAfterMs &&
-      !this.history.hasHistory(nowMs)
+      (isKept || !this.history.hasHistory(nowMs))
     )
   }
 

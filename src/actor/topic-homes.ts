@@ -1,22 +1,20 @@
 // The homes of the topics whose slots a thread owns: handles what relays and publishers send them, and answers. Knows
 // threads only by number and rings only as a function that sends; it never waits for anybody.
-import { copyBytes } from '../lib/bytes.ts'
+import type { LogPosition } from '../bridge/bridge.ts'
 import type { Clock } from '../lib/clock.ts'
-import { decodeValue } from '../lib/codec.ts'
-import { PolyloopError } from '../lib/errors.ts'
-import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
+import type { Logger } from '../observe/logger.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 import type { ToThread } from './router.ts'
 import { kindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'
+import { type Published, TopicEntryMaker } from './topic-entry-maker.ts'
 import type { FrozenTopic, Interest } from './topic-frozen.ts'
 import { TopicHome } from './topic-home.ts'
+import { TopicLaggards } from './topic-laggard.ts'
 import { presentParts } from './topic-presence.ts'
-import { plainPayload, topicKeyOf } from './topic-publisher.ts'
 import {
   ASK,
   ENTER,
-  FORM,
   HERE,
   JOIN,
   JOINED,
@@ -34,6 +32,7 @@ import {
   TOPIC_HEAD_BYTES_MAX,
   TOPIC_RECORD,
 } from './topic-record.ts'
+import { type TopicSpanOptions, TopicSpans } from './topic-span.ts'
 
 export interface TopicHomesOptions {
   readonly clock: Clock
@@ -50,6 +49,8 @@ export interface TopicHomesOptions {
   /** 0 to below 1. */
   readonly random: () => number
   readonly log: Logger
+  /** Undefined: no topic spans hosts. */
+  readonly span?: TopicSpanOptions | undefined
   /** Default TOPICS_MAX. */
   readonly topicsMax?: number
 }
@@ -76,15 +77,9 @@ export const PRESENCE_MEMBERS_MAX = 10_000
 
 const MESSAGE_BYTES_MAX = 1024 * 1024
 const EMPTY = Buffer.alloc(0)
-/** Log lines about user code that throws. */
-const FAILURES_PER_SECOND = 5
-
 /** One answer to a pull: small beside a ring, so that it holds up nobody. At least one message. */
 export const PULL_BYTES_MAX = 64 * 1024
 export const PULL_COUNT_MAX = 256
-
-const BEHIND_RETRY_MS = 20
-const BEHIND_BURST_MAX = 1_024
 
 /** The sweep looks at some topics each time: it must not hold up a turn. */
 const SWEEP_MS = 250
@@ -96,16 +91,16 @@ const EPOCHS_PER_MS = 1024
 export class TopicHomes {
   readonly #options: TopicHomesOptions
   readonly #clock: Clock
-  readonly #encodeFailed: LimitedLogger
+  readonly #maker: TopicEntryMaker
+  readonly #spans: TopicSpans | undefined
+  readonly #topicsMax: number
   readonly #homes = new Map<string, TopicHome>()
   readonly #bySlot = new Map<number, Set<TopicHome>>()
   /** When threads went down, on the clock of the process. */
   readonly #downMs = new Map<number, number>()
   /** Threads that went down and whose successors have not begun, with the generation there was then. */
   readonly #succeeding = new Map<number, number>()
-  /** Topics with a relay that is behind. */
-  readonly #behind = new Set<TopicHome>()
-  #behindTimer: TimerHandle = NO_TIMER
+  readonly #laggards: TopicLaggards
   #sweepTimer: TimerHandle = NO_TIMER
   #sweep: Iterator<TopicHome> | undefined
   #lastEpoch = 0
@@ -117,7 +112,27 @@ export class TopicHomes {
   constructor(options: TopicHomesOptions) {
     this.#options = options
     this.#clock = options.clock
-    this.#encodeFailed = options.log.limited('topic.encode_failed', FAILURES_PER_SECOND)
+    const { clock, wheel, log, span } = options
+    this.#topicsMax = options.topicsMax ?? TOPICS_MAX
+    this.#maker = new TopicEntryMaker(options.messageBytesMax ?? MESSAGE_BYTES_MAX, log)
+    this.#laggards = new TopicLaggards({
+      clock,
+      wheel,
+      sendMessage: (...message) => this.#sendMessage(...message),
+      sendLost: (...lost) => this.#sendLost(...lost),
+    })
+    if (span !== undefined) {
+      this.#spans = new TopicSpans(
+        span,
+        { clock, wheel, log, maker: this.#maker },
+        {
+          began: (...life) => this.#began(...life),
+          entry: (home, entry) => this.#append(home, entry),
+          lost: (home, to) => this.#skip(home, to),
+          again: (...record) => this.receive(...record),
+        },
+      )
+    }
   }
 
   /** A record of `isForHome` for a slot this thread owns; it begins with the slot and is valid only during the call. */
@@ -141,6 +156,7 @@ export class TopicHomes {
   freezeSlot(slot: number): FrozenTopic[] {
     const homes = [...(this.#bySlot.get(slot) ?? [])]
     for (const home of homes) this.#forget(home)
+    this.#spans?.forgetSlot(slot)
     return homes.map((home) => home.freeze(this.#clock.nowMs()))
   }
 
@@ -156,8 +172,9 @@ export class TopicHomes {
       const before = this.#homes.get(home.name)
       if (before !== undefined) this.#forget(before)
       this.#remember(home)
+      if (this.#spans?.spans(definition) === true) this.#spans.arrived(home)
       for (const interest of [...home.interests]) {
-        if (interest.behindFrom !== 0) this.#fellBehind(home)
+        if (interest.behindFrom !== 0) this.#laggards.add(home)
         this.#sendHere(home, interest)
       }
     }
@@ -181,14 +198,15 @@ export class TopicHomes {
     return {
       topics: this.#homes.size,
       ...sums,
-      behind: this.#behind.size,
+      behind: this.#laggards.size,
       unheard: this.#unheard,
       refused: this.#refused,
     }
   }
 
   close(): void {
-    this.#options.wheel.cancel(this.#behindTimer)
+    this.#spans?.close()
+    this.#laggards.close()
     this.#options.wheel.cancel(this.#sweepTimer)
   }
 
@@ -197,52 +215,42 @@ export class TopicHomes {
   #publish(slot: number, record: Buffer): void {
     const nameStop = nameEnd(record, PUBLISH.nameBytes, PUBLISH.name)
     const name = record.toString('utf8', PUBLISH.name, nameStop)
+    const definition = this.#definitionOf(name)
+    if (definition === undefined) return
+    const published: Published = {
+      form: record[PUBLISH.form] as number,
+      keyBytes: record.readUInt16LE(PUBLISH.keyBytes),
+      bytes: record,
+      start: nameStop,
+    }
+    if (this.#spans?.spans(definition) === true) {
+      this.#spans.publish(name, definition, published)
+      return
+    }
     let home = this.#homes.get(name)
     if (home === undefined) {
       // A message that nobody gets and nobody could ask for later needs no topic.
-      if (this.#definitionOf(name)?.history === undefined) {
+      if (definition.history === undefined) {
         this.#unheard++
         return
       }
-      home = this.#create(name, slot)
+      home = this.#create(name, slot, definition)
       if (home === undefined) return
     }
+    const entry = this.#maker.make(home, home.offset + 1, this.#clock.nowMs(), published)
+    if (entry !== undefined) this.#append(home, entry)
+  }
+
+  #append(home: TopicHome, entry: TopicEntry): void {
     const nowMs = this.#clock.nowMs()
     home.activeMs = nowMs
-    const form = record[PUBLISH.form] as number
-    const entry =
-      form < FORM.value ? entryOf(home, nowMs, record, nameStop) : this.#encode(home, nowMs, record, nameStop)
-    if (entry === undefined) return
     home.history.append(entry, nowMs)
     // Backwards: a relay of this very thread that has left may take its interest away meanwhile.
     for (let index = home.interests.length - 1; index >= 0; index--) {
       const interest = home.interests[index] as Interest
       if (interest.behindFrom !== 0 || this.#sendMessage(home, interest, entry)) continue
       interest.behindFrom = entry.offset
-      this.#fellBehind(home)
-    }
-  }
-
-  /** User code makes the payload. What it throws on is not published. */
-  #encode(home: TopicHome, nowMs: number, record: Buffer, keyStart: number): TopicEntry | undefined {
-    const { name, definition, epoch } = home
-    const offset = home.offset + 1
-    const valueStart = keyStart + record.readUInt16LE(PUBLISH.keyBytes)
-    try {
-      const message = decodeValue((record[PUBLISH.form] as number) - FORM.value, record, valueStart, record.length)
-      // From a thread without definitions it has no key yet.
-      const key =
-        valueStart > keyStart ? record.subarray(keyStart, valueStart) : Buffer.from(topicKeyOf(definition, message))
-      const payload = definition.encode?.(message as never, { topic: name, epoch, offset }) ?? plainPayload(message)
-      const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
-      const body = Buffer.concat([key, bytes])
-      // What no ring takes would hold up its topic.
-      if (body.length > (this.#options.messageBytesMax ?? MESSAGE_BYTES_MAX) - TOPIC_HEAD_BYTES_MAX)
-        throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: body.length })
-      return { offset, atMs: nowMs, text: typeof payload === 'string', keyBytes: key.length, body }
-    } catch (error) {
-      this.#encodeFailed.warn({ topic: name, ...errorFields(error) })
-      return undefined
+      this.#laggards.add(home)
     }
   }
 
@@ -256,44 +264,6 @@ export class TopicHomes {
     head[MESSAGE.text] = entry.text ? 1 : 0
     const { body } = entry
     return this.#options.toThread(interest.thread, TOPIC_RECORD.message, head, MESSAGE.key, body, 0, body.length)
-  }
-
-  // ---- relays that are behind -------------------------------------------------------------------------------------
-
-  #fellBehind(home: TopicHome): void {
-    this.#behind.add(home)
-    const { wheel } = this.#options
-    if (wheel.remainingMs(this.#behindTimer) === undefined)
-      this.#behindTimer = wheel.schedule(BEHIND_RETRY_MS, () => this.#retryBehind())
-  }
-
-  #retryBehind(): void {
-    for (const home of this.#behind) {
-      let isBehind = false
-      for (const interest of [...home.interests]) if (!this.#catchUp(home, interest)) isBehind = true
-      if (!isBehind || this.#homes.get(home.name) !== home) this.#behind.delete(home)
-    }
-    if (this.#behind.size > 0) this.#options.wheel.rearm(this.#behindTimer, BEHIND_RETRY_MS)
-  }
-
-  /** Sends what a relay has missed, as far as it is kept and there is room; answers whether it is level. */
-  #catchUp(home: TopicHome, interest: Interest): boolean {
-    if (interest.behindFrom === 0) return true
-    const first = home.history.first(RIGHT.repair, this.#clock.nowMs())
-    if (first > interest.behindFrom) {
-      if (!this.#sendLost(home, interest, first - 1)) return false
-      interest.behindFrom = first
-    }
-    for (let burst = 0; burst < BEHIND_BURST_MAX; burst++) {
-      const entry = home.history.get(interest.behindFrom)
-      if (entry === undefined) {
-        interest.behindFrom = 0
-        return true
-      }
-      if (!this.#sendMessage(home, interest, entry)) return false
-      interest.behindFrom++
-    }
-    return false
   }
 
   #sendLost(home: TopicHome, interest: Interest, to: number): boolean {
@@ -311,8 +281,17 @@ export class TopicHomes {
     const name = readName(record, JOIN.nameBytes, JOIN.name)
     const generation = record.readUInt16LE(JOIN.generation)
     if (generation !== this.#generationOf(source)) return
-    const home = this.#homes.get(name) ?? this.#create(name, slot)
+    const definition = this.#definitionOf(name)
     const feed = record.readUInt32LE(JOIN.feed)
+    let home = this.#homes.get(name)
+    if (home === undefined && definition !== undefined) {
+      if (this.#spans?.spans(definition) !== true) home = this.#create(name, slot, definition)
+      // Without room it is refused, like any topic too many.
+      else if (this.#spans.size < this.#topicsMax) {
+        this.#spans.await(name, slot, definition, TOPIC_RECORD.join, source, record, feed)
+        return
+      } else this.#refused++
+    }
     const isFresh = home?.join(source, generation, feed)
     if (home !== undefined) home.activeMs = this.#clock.nowMs()
     const head = this.#head
@@ -349,6 +328,7 @@ export class TopicHomes {
 
   #pull(source: number, record: Buffer): void {
     const home = this.#homes.get(readName(record, PULL.nameBytes, PULL.name))
+    if (home !== undefined && this.#awaitsHistory(home, source, record)) return
     const right = record[PULL.right] === RIGHT.repair ? RIGHT.repair : RIGHT.history
     // With another epoch the relay sees that it asked for what is no more.
     const isSame = home !== undefined && home.epoch === record.readDoubleLE(PULL.epoch)
@@ -363,6 +343,14 @@ export class TopicHomes {
     head.writeDoubleLE(home?.offset ?? 0, PULLED.offset)
     head[PULLED.right] = right
     this.#options.toThread(source, TOPIC_RECORD.pulled, head, PULLED.entries, answer, 0, answer.length)
+  }
+
+  /** It asks for what is before this home, and may be kept elsewhere. */
+  #awaitsHistory(home: TopicHome, source: number, record: Buffer): boolean {
+    if (this.#spans === undefined || home.epoch !== record.readDoubleLE(PULL.epoch)) return false
+    const first = home.history.first(RIGHT.repair, this.#clock.nowMs())
+    if (record.readDoubleLE(PULL.after) + 1 >= first) return false
+    return this.#spans.awaitHistory(home, TOPIC_RECORD.pull, source, record, record.readUInt32LE(PULL.feed))
   }
 
   #entriesFrom(home: TopicHome, first: number): Buffer {
@@ -428,9 +416,8 @@ export class TopicHomes {
     return kind === undefined ? undefined : topicDefinitionOf(this.#options.definitions, kind)
   }
 
-  #create(name: string, slot: number): TopicHome | undefined {
-    const definition = this.#definitionOf(name)
-    if (definition === undefined || this.#homes.size >= (this.#options.topicsMax ?? TOPICS_MAX)) {
+  #create(name: string, slot: number, definition: TopicDefinition): TopicHome | undefined {
+    if (this.#homes.size >= this.#topicsMax) {
       this.#refused++
       return undefined
     }
@@ -442,6 +429,25 @@ export class TopicHomes {
     const home = new TopicHome(name, slot, definition, life, this.#options.recentBytes)
     this.#remember(home)
     return home
+  }
+
+  /** A topic that spans hosts begins here, or begins anew. */
+  #began(name: string, slot: number, definition: TopicDefinition, { epoch, offset }: LogPosition): TopicHome {
+    const before = this.#homes.get(name)
+    const life = { epoch, offset, activeMs: this.#clock.nowMs() }
+    const home = new TopicHome(name, slot, definition, life, this.#options.recentBytes)
+    if (before !== undefined) {
+      home.inherit(before)
+      this.#forget(before)
+    }
+    this.#remember(home)
+    for (const interest of [...home.interests]) this.#sendHere(home, interest)
+    return home
+  }
+
+  #skip(home: TopicHome, to: number): void {
+    home.skipTo(to)
+    this.#laggards.add(home)
   }
 
   #remember(home: TopicHome): void {
@@ -456,7 +462,7 @@ export class TopicHomes {
 
   #forget(home: TopicHome): void {
     this.#homes.delete(home.name)
-    this.#behind.delete(home)
+    this.#laggards.delete(home)
     const inSlot = this.#bySlot.get(home.slot)
     inSlot?.delete(home)
     if (inSlot?.size === 0) this.#bySlot.delete(home.slot)
@@ -475,15 +481,11 @@ export class TopicHomes {
       }
       next.value.history.trim(nowMs)
       next.value.expire(nowMs)
-      if (next.value.isIdle(nowMs)) this.#forget(next.value)
+      const isSpanning = this.#spans?.spans(next.value.definition) === true
+      if (!next.value.isIdle(nowMs, isSpanning)) continue
+      this.#forget(next.value)
+      if (isSpanning) this.#spans?.forget(next.value.name)
     }
     if (this.#homes.size > 0) this.#options.wheel.rearm(this.#sweepTimer, SWEEP_MS)
   }
-}
-
-function entryOf(home: TopicHome, nowMs: number, record: Buffer, bodyStart: number): TopicEntry {
-  const body = Buffer.allocUnsafe(record.length - bodyStart)
-  copyBytes(record, bodyStart, record.length, body, 0)
-  const keyBytes = record.readUInt16LE(PUBLISH.keyBytes)
-  return { offset: home.offset + 1, atMs: nowMs, text: record[PUBLISH.form] === FORM.text, keyBytes, body }
 }

@@ -214,6 +214,12 @@ export const FAMILIES = {
     kind: AT_START,
     reason: DROP_REASONS,
   }),
+  topicUnpublished: family(
+    'counter',
+    'polyloop_topic_unpublished_total',
+    'Messages for topics that span hosts, which Redis did not take.',
+    {},
+  ),
   topicInFlight: family('gauge', 'polyloop_topic_in_flight', 'Deliveries that wait for slow subscribers.', {
     kind: AT_START,
   }),

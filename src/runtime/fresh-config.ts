@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import * as BRIDGE_LAYOUT from '../bridge/bridge-record.ts'
+import { bridgeKindOf } from '../config/automatic.ts'
 import { ERRORS, type ErrorCode, PolyloopError } from '../lib/errors.ts'
 import type { ListenerSpec } from '../net/listener-spec.ts'
 import { RECORD_LAYOUT } from '../net/record.ts'
@@ -77,7 +78,13 @@ export async function loadFresh(source: ConfigSource, read: (path: string) => st
   return {
     config,
     listeners,
-    ...threadNeedOf({ services, listeners, actors, modules: config.modules }),
+    ...threadNeedOf({
+      services,
+      listeners,
+      actors,
+      modules: config.modules,
+      hasHosts: bridgeKindOf(config.bridge) === 'redis',
+    }),
     services: services.map(({ name }) => name),
     layout: LAYOUT,
   }

@@ -101,7 +101,13 @@ export class Runtime {
     const shardCount = shardCountOf(config.shards, availableParallelism())
     const names = services.map(({ name }) => name)
     const listeners = listenersOf(services, (config as unknown as { services: unknown }).services, options.only)
-    const need = threadNeedOf({ services, listeners, actors: options.actors ?? [], modules: config.modules })
+    const need = threadNeedOf({
+      services,
+      listeners,
+      actors: options.actors ?? [],
+      modules: config.modules,
+      hasHosts: bridgeKindOf(config.bridge) === 'redis',
+    })
     this.#fresh = { config, listeners, ...need, services: names, layout: LAYOUT }
     this.#slots.spread(shardCount)
     this.#book = new SeatBook(shardCount)

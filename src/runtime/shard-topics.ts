@@ -10,6 +10,9 @@ import { TopicHomes } from '../actor/topic-homes.ts'
 import type { TopicEncoder } from '../actor/topic-message.ts'
 import { isForHome, isForRelay } from '../actor/topic-record.ts'
 import { type Presence, type SubscribeOutcome, TopicRelay } from '../actor/topic-relay.ts'
+import type { TopicSpanOptions } from '../actor/topic-span.ts'
+import type { Bridge } from '../bridge/bridge.ts'
+import { bridgeKindOf } from '../config/automatic.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Connection } from '../net/connection.ts'
@@ -34,6 +37,8 @@ export interface ShardTopicsOptions {
   readonly definitions: readonly TopicDefinition[]
   readonly log: Logger
   readonly metrics: ThreadMetrics
+  /** Undefined: there is none. */
+  readonly bridge: Bridge | undefined
   readonly onEvent: (connection: Connection, event: TopicEvent) => void
 }
 
@@ -56,6 +61,7 @@ export class ShardTopics {
       generationOf: options.generationOf,
       random: Math.random,
       log,
+      span: spanOf(options),
       toThread: (thread, kind, head, headBytes, body, bodyStart, bodyBytes) => {
         if (thread !== self) return options.toThread(thread, kind, head, headBytes, body, bodyStart, bodyBytes)
         this.#relay.receive(kind, self, joined(head, headBytes, body, bodyStart, bodyBytes))
@@ -149,6 +155,17 @@ export class ShardTopics {
   threadDown(thread: number): void {
     this.#homes.threadDown(thread)
     this.#relay.threadDown(thread)
+  }
+}
+
+/** What topics that span hosts need; undefined: there is but one host. */
+function spanOf({ bridge, config, metrics }: ShardTopicsOptions): TopicSpanOptions | undefined {
+  if (bridge === undefined || bridgeKindOf(config.bridge) === 'local') return undefined
+  const hasStore = config.store.kind === 'redis'
+  return {
+    bridge,
+    spans: ({ scope }) => scope === 'cluster' || (scope === 'store' && hasStore),
+    unpublished: metrics.counter(FAMILIES.topicUnpublished).cell({}),
   }
 }
 

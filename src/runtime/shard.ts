@@ -235,6 +235,7 @@ export class Shard implements ShardControl {
       definitions: topicDefinitions,
       log,
       metrics,
+      bridge: data.usesBridge ? this.#calls.bridge : undefined,
       onEvent: (connection, event) => this.#handlers[connection.service]?.topicEvent?.(connection as never, event),
     })
     const post = new ConnectionPost({

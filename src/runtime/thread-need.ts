@@ -12,6 +12,8 @@ export interface ThreadNeedFacts {
   /** The modules'. */
   readonly actors: readonly ActorDefinition[]
   readonly modules: readonly string[]
+  /** The bridge connects hosts: topics may span them. */
+  readonly hasHosts: boolean
 }
 
 export type ThreadNeed = Pick<ThreadData, 'storeUser' | 'usesBridge'>
@@ -23,7 +25,9 @@ export function threadNeedOf(facts: ThreadNeedFacts): ThreadNeed {
   return {
     storeUser: storeUserOf(enabled, facts.actors),
     // What is in modules may call it without saying so.
-    usesBridge: facts.modules.length > 0 || enabled.some(({ usesBridge }) => usesBridge === true),
+    usesBridge:
+      facts.modules.length > 0 ||
+      enabled.some(({ usesBridge, topics }) => usesBridge === true || (facts.hasHosts && topics !== undefined)),
   }
 }
 

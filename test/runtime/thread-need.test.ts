@@ -17,7 +17,7 @@ const SERVICES = [plain, acting, storing, bridging] as unknown as ServiceDefinit
 /** Who needs what when the services of these indexes are enabled. */
 function needOf(enabled: readonly number[], facts: Partial<ThreadNeedFacts> = {}): ReturnType<typeof threadNeedOf> {
   const open = enabled.map((serviceIndex) => ({ serviceIndex }) as ListenerSpec)
-  return threadNeedOf({ services: SERVICES, listeners: open, actors: [], modules: [], ...facts })
+  return threadNeedOf({ services: SERVICES, listeners: open, actors: [], modules: [], hasHosts: false, ...facts })
 }
 
 test('store: only who is enabled needs one, and services before actors', () => {

@@ -1,0 +1,225 @@
+// Follows the log of one topic that spans hosts: hands on each entry once and in order, however often the server was away.
+// What the channel brings is taken as it comes; whenever something may be missing, the log is asked.
+//
+//     starting ──confirmed──▶ asking ──stands where we are──▶ live
+//        ▲                     ▲   └──stands further──▶ reading ──level──▶ live
+//        └─ refused, later     └───────── gap, hole, another epoch, time for an audit
+import type { Bridge, ChannelSubscription, LogEntry, LogPosition } from '../bridge/bridge.ts'
+import { decodeLogEntry, type PublishedEntry } from '../bridge/log-entry.ts'
+import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
+
+/** What the bridge refuses is tried again so soon, and so is what the log did not explain. */
+const RETRY_MS = 250
+/** So often a log is told that it is followed, and asked for what no channel brought; sooner if it would be gone by then. */
+const AUDIT_MS_MAX = 300_000
+/** Audits in the life of a log that nobody appends to. */
+const AUDITS_PER_LIFE = 3
+/** Entries that come while the log is read, and are kept for behind it; what is beyond is read, too. */
+const EARLY_MAX = 1_024
+const EARLY_BYTES_MAX = 1024 * 1024
+const READ_COUNT = 1_000
+
+export interface FollowerEvents {
+  /** Where it goes on: the first time, and when the log begins a new epoch. */
+  began(position: LogPosition): void
+  /** The next entry; `payload` is valid during the call only. */
+  entry(offset: number, payload: Buffer): void
+  /** Entries up to this one are not kept any more. */
+  lost(to: number): void
+}
+
+export interface FollowerOptions {
+  readonly bridge: Pick<Bridge, 'open' | 'read' | 'subscribe'>
+  readonly wheel: TimerWheel
+  readonly log: string
+  readonly ttlSeconds: number
+  /** Where another shard had come to. */
+  readonly from?: LogPosition | undefined
+}
+
+type State = 'starting' | 'asking' | 'reading' | 'live' | 'closed'
+
+export class TopicFollower {
+  readonly #options: FollowerOptions
+  readonly #events: FollowerEvents
+  readonly #auditMs: number
+  #state: State = 'starting'
+  #subscription: ChannelSubscription | undefined
+  #timer: TimerHandle = NO_TIMER
+  /** 0: not known yet. */
+  #epoch: number
+  #offset: number
+  #early: PublishedEntry[] = []
+  #earlyBytes = 0
+  /** Something may be missing behind what is being asked for. */
+  #isStale = false
+
+  constructor(options: FollowerOptions, events: FollowerEvents) {
+    this.#options = options
+    this.#events = events
+    this.#epoch = options.from?.epoch ?? 0
+    this.#offset = options.from?.offset ?? 0
+    this.#auditMs = Math.min(AUDIT_MS_MAX, (options.ttlSeconds * 1_000) / AUDITS_PER_LIFE)
+    this.#start()
+  }
+
+  get isLive(): boolean {
+    return this.#state === 'live'
+  }
+
+  /** All entries that are kept, up to where it is; undefined: the server did not say, or the log is another one by now. */
+  async history(): Promise<readonly LogEntry[] | undefined> {
+    const { bridge, log } = this.#options
+    const epoch = this.#epoch
+    const entries: LogEntry[] = []
+    try {
+      for (let offset = 0; offset < this.#offset; ) {
+        const answer = await bridge.read({ log, offset, count: READ_COUNT })
+        if (answer.epoch !== epoch || this.#epoch !== epoch) return undefined
+        const last = answer.entries.at(-1)
+        if (last === undefined) break
+        for (const entry of answer.entries) entries.push(entry)
+        offset = last.offset
+      }
+    } catch {
+      return undefined
+    }
+    return entries
+  }
+
+  close(): void {
+    this.#state = 'closed'
+    this.#options.wheel.cancel(this.#timer)
+    this.#subscription?.end()
+    this.#early = []
+  }
+
+  #start(): void {
+    const { bridge, log } = this.#options
+    this.#state = 'starting'
+    const subscription = bridge.subscribe(log, {
+      message: (payload) => this.#onMessage(payload),
+      gap: () => this.#doubt(),
+    })
+    this.#subscription = subscription
+    subscription.confirmed.then(
+      () => this.#ask(),
+      () => this.#later(() => this.#start()),
+    )
+  }
+
+  /** Something may be missing. */
+  #doubt(): void {
+    if (this.#state === 'live') this.#ask()
+    else this.#isStale = true
+  }
+
+  #ask(): void {
+    if (isClosed(this.#state)) return
+    const { bridge, log, ttlSeconds, wheel } = this.#options
+    wheel.cancel(this.#timer)
+    this.#state = 'asking'
+    this.#isStale = false
+    const after = this.#epoch === 0 ? undefined : { epoch: this.#epoch, offset: this.#offset }
+    bridge.open({ log, ttlSeconds, after }).then(
+      (position) => this.#onPosition(position),
+      () => this.#later(() => this.#ask()),
+    )
+  }
+
+  #onPosition({ epoch, offset }: LogPosition): void {
+    if (isClosed(this.#state)) return
+    if (epoch !== this.#epoch) {
+      this.#epoch = epoch
+      this.#offset = offset
+      this.#events.began({ epoch, offset })
+    }
+    if (isClosed(this.#state)) return
+    if (offset > this.#offset) this.#read()
+    else this.#goLive()
+  }
+
+  #read(): void {
+    this.#state = 'reading'
+    const { bridge, log } = this.#options
+    bridge.read({ log, offset: this.#offset, count: READ_COUNT }).then(
+      ({ epoch, offset, first, entries }) => {
+        if (isClosed(this.#state)) return
+        if (epoch !== this.#epoch) {
+          this.#ask()
+          return
+        }
+        if (first > this.#offset + 1) {
+          this.#offset = first - 1
+          this.#events.lost(this.#offset)
+        }
+        for (const entry of entries) this.#take(entry.offset, bufferOf(entry.payload))
+        if (isClosed(this.#state)) return
+        if (this.#offset < offset) this.#read()
+        else this.#goLive()
+      },
+      () => this.#later(() => this.#read()),
+    )
+  }
+
+  #goLive(): void {
+    this.#state = 'live'
+    const early = this.#early
+    this.#early = []
+    this.#earlyBytes = 0
+    // One that does not fit although the log was asked is not kept: if the log has it, it is read.
+    const isWhole = early.every((entry) => this.#place(entry))
+    if (isClosed(this.#state)) return
+    if (!isWhole) this.#later(() => this.#ask(), 'asking')
+    else if (this.#isStale) this.#ask()
+    else this.#timer = this.#options.wheel.schedule(this.#auditMs, () => this.#ask())
+  }
+
+  #onMessage(bytes: Buffer): void {
+    const entry = decodeLogEntry(bytes)
+    // Somebody else's message on the channel.
+    if (entry === undefined) return
+    if (this.#state === 'live' && this.#place(entry)) return
+    this.#keepEarly({ ...entry, payload: Buffer.from(entry.payload) })
+    if (this.#state === 'live') this.#ask()
+  }
+
+  /** False: something is missing before it. */
+  #place({ epoch, offset, payload }: PublishedEntry): boolean {
+    if (epoch > this.#epoch || (epoch === this.#epoch && offset > this.#offset + 1)) return false
+    // Of an epoch that is over: it came by a connection that was slow.
+    if (epoch === this.#epoch) this.#take(offset, payload)
+    return true
+  }
+
+  #keepEarly(entry: PublishedEntry): void {
+    if (isClosed(this.#state)) return
+    if (this.#early.length >= EARLY_MAX || this.#earlyBytes + entry.payload.length > EARLY_BYTES_MAX) {
+      this.#isStale = true
+      return
+    }
+    this.#early.push(entry)
+    this.#earlyBytes += entry.payload.length
+  }
+
+  #take(offset: number, payload: Buffer): void {
+    if (offset !== this.#offset + 1 || isClosed(this.#state)) return
+    this.#offset = offset
+    this.#events.entry(offset, payload)
+  }
+
+  #later(attempt: () => void, state = this.#state): void {
+    if (isClosed(this.#state)) return
+    this.#state = state
+    this.#timer = this.#options.wheel.schedule(RETRY_MS, attempt)
+  }
+}
+
+// A function, because the compiler believes that handing on an entry cannot change the state.
+function isClosed(state: State): boolean {
+  return state === 'closed'
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,224 @@
+// The topics of one shard that span hosts: what is published goes to the topic's log, and what the log brings goes to the
+// home, on this host as on every other. So all hosts have one order, one epoch and the same offsets, and a home that is
+// new, or was cut off, finds in the log what it needs. While the server is away, what is published is lost and counted,
+// and who subscribes waits.
+import type { Bridge, LogPosition } from '../bridge/bridge.ts'
+import type { Clock } from '../lib/clock.ts'
+import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
+import type { Cell } from '../observe/metrics.ts'
+import type { TimerWheel } from '../timer/wheel.ts'
+import type { TopicDefinition } from './topic-definition.ts'
+import type { TopicEntry } from './topic-entry.ts'
+import type { Published, TopicEntryMaker } from './topic-entry-maker.ts'
+import { TopicFollower } from './topic-follower.ts'
+import type { TopicHome } from './topic-home.ts'
+import { LOG_ENTRY_BYTES, logEntryHead, logLimitsOf, logOfTopic, packLogEntry } from './topic-log.ts'
+
+/** Records that wait for a topic to begin, or for its history: of each relay one join and one pull. */
+const PARKED_MAX = 1_024
+const LOGGED_PER_SECOND = 5
+const NOTHING = Buffer.alloc(0)
+
+export interface TopicSpanOptions {
+  readonly bridge: Pick<Bridge, 'append' | 'open' | 'read' | 'subscribe'>
+  /** Whether topics of a kind span hosts. */
+  readonly spans: (definition: TopicDefinition) => boolean
+  /** Messages that no log took. */
+  readonly unpublished: Cell
+}
+
+/** What becomes of homes. */
+export interface SpanEvents {
+  /** The topic begins, or begins anew; undefined: there is no room for it. */
+  began(name: string, slot: number, definition: TopicDefinition, position: LogPosition): TopicHome | undefined
+  entry(home: TopicHome, entry: TopicEntry): void
+  /** Entries up to this one are gone. */
+  lost(home: TopicHome, to: number): void
+  /** A record that was parked: its turn has come. */
+  again(kind: number, slot: number, source: number, record: Buffer): void
+}
+
+export interface SpanSurroundings {
+  readonly clock: Clock
+  readonly wheel: TimerWheel
+  readonly log: Logger
+  readonly maker: TopicEntryMaker
+}
+
+interface Parked {
+  readonly kind: number
+  readonly source: number
+  readonly record: Buffer
+}
+
+interface Span {
+  readonly name: string
+  readonly slot: number
+  readonly definition: TopicDefinition
+  follower: TopicFollower | undefined
+  home: TopicHome | undefined
+  /** By kind, thread and feed: a relay that asks again takes the place of its question. */
+  readonly parked: Map<string, Parked>
+  /** Whether what is kept before the home began is in its history. */
+  filled: 'no' | 'filling' | 'yes'
+}
+
+export class TopicSpans {
+  readonly #options: TopicSpanOptions
+  readonly #around: SpanSurroundings
+  readonly #events: SpanEvents
+  readonly #appendFailed: LimitedLogger
+  readonly #spans = new Map<string, Span>()
+
+  constructor(options: TopicSpanOptions, around: SpanSurroundings, events: SpanEvents) {
+    this.#options = options
+    this.#around = around
+    this.#events = events
+    this.#appendFailed = around.log.limited('topic.append_failed', LOGGED_PER_SECOND)
+  }
+
+  get size(): number {
+    return this.#spans.size
+  }
+
+  spans(definition: TopicDefinition): boolean {
+    return this.#options.spans(definition)
+  }
+
+  publish(name: string, definition: TopicDefinition, published: Published): void {
+    const { clock, maker } = this.#around
+    const { bridge, unpublished } = this.#options
+    // What user code throws on is not published; the hosts make of it what they need when they have its offset.
+    if (definition.encode !== undefined) {
+      const { epoch = 0, offset = 0 } = this.#spans.get(name)?.home ?? {}
+      if (maker.make({ name, definition, epoch }, offset + 1, 0, published) === undefined) return
+    }
+    const { form, keyBytes, bytes, start } = published
+    const payload = packLogEntry(form, keyBytes, clock.wallMs(), bytes, start)
+    bridge.append({ log: logOfTopic(name), payload, ...logLimitsOf(definition) }).catch((error: unknown) => {
+      unpublished.value++
+      this.#appendFailed.warn({ topic: name, ...errorFields(error) })
+    })
+  }
+
+  /** Keeps a record until the topic's home is there. False: there is no room. */
+  await(
+    name: string,
+    slot: number,
+    definition: TopicDefinition,
+    kind: number,
+    source: number,
+    record: Buffer,
+    feed: number,
+  ): boolean {
+    const span = this.#spans.get(name) ?? this.#begin(name, slot, definition)
+    return park(span, kind, source, record, feed)
+  }
+
+  /** Keeps a pull until what is kept before the home began is there. False: that is so already. */
+  awaitHistory(home: TopicHome, kind: number, source: number, record: Buffer, feed: number): boolean {
+    const span = this.#spans.get(home.name)
+    if (span === undefined || span.filled === 'yes') return false
+    park(span, kind, source, record, feed)
+    if (span.filled === 'no') void this.#fill(span, home)
+    return true
+  }
+
+  /** A home has come from another shard. */
+  arrived(home: TopicHome): void {
+    this.forget(home.name)
+    const { name, slot, definition, epoch, offset } = home
+    this.#begin(name, slot, definition, home, { epoch, offset })
+  }
+
+  forget(name: string): void {
+    this.#spans.get(name)?.follower?.close()
+    this.#spans.delete(name)
+  }
+
+  forgetSlot(slot: number): void {
+    for (const span of this.#spans.values()) if (span.slot === slot) this.forget(span.name)
+  }
+
+  close(): void {
+    for (const name of [...this.#spans.keys()]) this.forget(name)
+  }
+
+  #begin(name: string, slot: number, definition: TopicDefinition, home?: TopicHome, from?: LogPosition): Span {
+    const span: Span = { name, slot, definition, follower: undefined, home, parked: new Map(), filled: 'no' }
+    this.#spans.set(name, span)
+    const { bridge } = this.#options
+    const { wheel } = this.#around
+    const { ttlSeconds } = logLimitsOf(definition)
+    span.follower = new TopicFollower(
+      { bridge, wheel, log: logOfTopic(name), ttlSeconds, from },
+      {
+        began: (position) => this.#began(span, position),
+        entry: (offset, payload) => this.#entry(span, offset, payload),
+        lost: (to) => {
+          span.filled = 'yes'
+          if (span.home !== undefined) this.#events.lost(span.home, to)
+        },
+      },
+    )
+    return span
+  }
+
+  #began(span: Span, position: LogPosition): void {
+    const { name, slot, definition } = span
+    span.home = this.#events.began(name, slot, definition, position)
+    span.filled = position.offset === 0 ? 'yes' : 'no'
+    if (span.home === undefined) this.forget(name)
+    else this.#unpark(span)
+  }
+
+  #unpark(span: Span): void {
+    const parked = [...span.parked.values()]
+    span.parked.clear()
+    for (const { kind, source, record } of parked) this.#events.again(kind, span.slot, source, record)
+  }
+
+  #entry({ home }: Span, offset: number, payload: Buffer): void {
+    if (home !== undefined) this.#events.entry(home, this.#entryOf(home, offset, payload))
+  }
+
+  #entryOf(home: TopicHome, offset: number, bytes: Buffer): TopicEntry {
+    const { clock, maker } = this.#around
+    const head = logEntryHead(bytes)
+    const nowMs = clock.nowMs()
+    // Clocks of hosts differ: what seems to come from the future is new.
+    const atMs = head === undefined ? nowMs : nowMs - Math.max(0, clock.wallMs() - head.wallMs)
+    const entry = head && maker.make(home, offset, atMs, { ...head, bytes, start: LOG_ENTRY_BYTES })
+    // The offset is given: without a payload that means anything it is kept empty.
+    return entry ?? { offset, atMs, text: true, keyBytes: 0, body: NOTHING }
+  }
+
+  /** Reads what is kept before the home began. */
+  async #fill(span: Span, home: TopicHome): Promise<void> {
+    span.filled = 'filling'
+    const entries = await span.follower?.history()
+    // Meanwhile it has gone, or begun anew: who waits asks again.
+    if (this.#spans.get(span.name) !== span || span.home !== home) return
+    if (entries === undefined) {
+      span.filled = 'no'
+      return
+    }
+    span.filled = 'yes'
+    home.fill(
+      entries.map(({ offset, payload }) => this.#entryOf(home, offset, bufferOf(payload))),
+      this.#around.clock.nowMs(),
+    )
+    this.#unpark(span)
+  }
+}
+
+function park({ parked }: Span, kind: number, source: number, record: Buffer, feed: number): boolean {
+  const key = `${kind} ${source} ${feed}`
+  if (parked.size >= PARKED_MAX && !parked.has(key)) return false
+  parked.set(key, { kind, source, record: Buffer.from(record) })
+  return true
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
