@@ -57,6 +57,8 @@ export interface AdminServerOptions {
   readonly view: AdminView
   /** Those of services. */
   readonly routes?: readonly AdminRoute[]
+  /** A request that may have changed something was answered. Must not throw. */
+  readonly onAction?: (action: { readonly route: string; readonly status: number; readonly durationMs: number }) => void
 }
 
 export interface AdminServer {
@@ -91,6 +93,7 @@ export async function createAdminServer(options: AdminServerOptions): Promise<Ad
   })
   const methodsOf = watchRoutes(app)
   guard(app, { hosts: options.allowedHosts, token: options.token }, log)
+  tellActions(app, options.onAction ?? (() => {}))
   addDashboard(app)
   addPages(app, view)
   addControls(app, view)
@@ -140,6 +143,16 @@ function guard(app: FastifyInstance, rules: AccessRules, log: Logger): void {
     if (status < 500) return answer(reply, status, { error: error.message })
     log.error('observe.admin_failed', errorFields(error))
     return answer(reply, status, { error: error instanceof PolyloopError ? error.code : 'internal error' })
+  })
+}
+
+function tellActions(app: FastifyInstance, told: NonNullable<AdminServerOptions['onAction']>): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, routeOptions } = request
+    const isRead = method === 'GET' || method === 'HEAD'
+    if (!isRead && routeOptions.url !== undefined)
+      told({ route: `${method} ${routeOptions.url}`, status: reply.statusCode, durationMs: reply.elapsedTime })
+    done()
   })
 }
 

@@ -75,12 +75,13 @@ export class Exposition {
     this.#kept.set(metric.name, { ...metric, values: [...values.values()] })
   }
 
-  /** The page. Scrapes that come together share one collection. */
-  text(): Promise<string> {
+  /** The page, or of it the families whose names begin with `prefix`. Scrapes that come together share one collection. */
+  async text(prefix = ''): Promise<string> {
     this.#current ??= this.#render().finally(() => {
       this.#current = undefined
     })
-    return this.#current
+    const page = await this.#current
+    return prefix === '' ? page : linesOf(page, prefix)
   }
 
   async #render(): Promise<string> {
@@ -127,6 +128,12 @@ export class Exposition {
     // A copy: an answer that comes after the deadline must not change the page under way.
     return [...answers]
   }
+}
+
+function linesOf(page: string, prefix: string): string {
+  const heads = [prefix, `# HELP ${prefix}`, `# TYPE ${prefix}`]
+  const lines = page.split('\n').filter((line) => heads.some((head) => line.startsWith(head)))
+  return `${lines.join('\n')}\n`
 }
 
 function seriesOf({ metricName = '', labels }: MetricJsonValue): string {

@@ -38,6 +38,7 @@ export class LogSink {
   #dropped = 0
   #droppedReported = 0
   #idleWaiters: (() => void)[] = []
+  readonly #listeners: ((lines: string) => void)[] = []
 
   constructor(options: LogSinkOptions) {
     const terminal = options.stream.isTTY === true
@@ -59,6 +60,7 @@ export class LogSink {
 
   /** One JSON line or several, each with its newline; they are kept or dropped together. Never throws, never waits. */
   readonly write = (lines: string): void => {
+    for (const listener of this.#listeners) listener(lines)
     if (this.#state === 'broken' || this.#waitingCharacters + lines.length > LOG_QUEUE_CHARACTERS_MAX) {
       this.#dropped += linesOf(lines).length
       return
@@ -66,6 +68,11 @@ export class LogSink {
     this.#queue.push(lines)
     this.#waitingCharacters += lines.length
     this.#schedule()
+  }
+
+  /** Hears all lines that come from now on, also those that nobody reads in time. Must neither throw nor write lines. */
+  listen(listener: (lines: string) => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Writes what waits at once: for the process's `exit` event, after which nothing can be waited for. */

@@ -1,10 +1,11 @@
-// What the admin endpoint shows and controls: the runtime, as operators see it.
+// What the admin endpoint shows and controls, and services' parts in main work with: the runtime, as operators see it.
 import type { Bridge } from '../bridge/bridge.ts'
+import { systemClock } from '../lib/clock.ts'
 import { mergeActorReports } from '../observe/actor-report.ts'
 import type { AdminRoute } from '../observe/admin-route.ts'
 import type { AdminView } from '../observe/admin-server.ts'
 import type { Readiness } from '../observe/report.ts'
-import type { ServiceDefinition } from '../services/service.ts'
+import type { HostContext, ServiceDefinition } from '../services/service.ts'
 import type { Remote } from './control.ts'
 import type { FreshConfig } from './fresh-config.ts'
 import type { Runtime } from './runtime.ts'
@@ -51,4 +52,18 @@ export function adminRoutesOf(
   const own = (config as unknown as { services: Record<string, unknown> }).services
   const enabled = services.filter((_, index) => listeners.some(({ serviceIndex }) => serviceIndex === index))
   return enabled.flatMap((service) => service.adminRoutes?.({ config: own[service.name], bridge }) ?? [])
+}
+
+export function hostContextOf(
+  runtime: Pick<Runtime, 'publish' | 'actor' | 'health' | 'report'>,
+  version: string,
+): Omit<HostContext, 'config' | 'onLog' | 'onAction'> {
+  return {
+    clock: systemClock,
+    version,
+    publish: (topic, message) => runtime.publish(topic, message),
+    actor: (definition, id) => runtime.actor(definition, id),
+    health: () => runtime.health(),
+    report: () => runtime.report(),
+  }
 }

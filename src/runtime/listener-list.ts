@@ -1,6 +1,6 @@
 // The listeners of a process: definitions and configuration made into the plain list that acceptor and shards share.
 import type { ListenerConfig, Transport } from '../config/service-options.ts'
-import type { ListenerSpec } from '../net/listener-spec.ts'
+import type { ListenerSpec, ListeningAddress } from '../net/listener-spec.ts'
 import type { ServiceDefinition } from '../services/service.ts'
 
 interface ServiceConfig extends Readonly<Partial<Record<Transport, ListenerConfig>>> {
@@ -39,4 +39,15 @@ export function listenersOf(
     }
   }
   return listeners
+}
+
+/** Where port 0 was asked for, a later acceptor takes the port that the first one got. */
+export function withPorts(
+  listeners: readonly ListenerSpec[],
+  addresses: readonly ListeningAddress[],
+): readonly ListenerSpec[] {
+  return listeners.map((listener) => {
+    const open = addresses.find((one) => one.service === listener.service && one.transport === listener.transport)
+    return open === undefined ? listener : { ...listener, port: open.port }
+  })
 }

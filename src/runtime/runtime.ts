@@ -26,15 +26,16 @@ import { SlotTable } from '../placement/slots.ts'
 import { Doorbells } from '../ring/doorbell.ts'
 import type { ServiceDefinition } from '../services/service.ts'
 import { AcceptorLine } from './acceptor-line.ts'
-import { adminRoutesOf, adminViewOf } from './admin-view.ts'
+import { adminRoutesOf, adminViewOf, hostContextOf } from './admin-view.ts'
 import { Balancer } from './balancer.ts'
 import { isCalled } from './call-clients.ts'
 import { CallLines } from './call-lines.ts'
 import { type ConfigSource, type FreshConfig, LAYOUT, readFresh } from './fresh-config.ts'
 import { chooseHandoff } from './handoff-choice.ts'
 import { HeapGuard } from './heap-guard.ts'
+import { HostParts } from './host-parts.ts'
 import { LinkBook } from './link-book.ts'
-import { listenersOf } from './listener-list.ts'
+import { listenersOf, withPorts } from './listener-list.ts'
 import { MainActors } from './main-actors.ts'
 import { OffloadPool } from './offload-pool.ts'
 import { Rollout } from './rollout.ts'
@@ -87,6 +88,7 @@ export class Runtime {
   readonly #shards: ShardLine
   readonly #acceptor: AcceptorLine
   readonly #calls: CallLines
+  readonly #hosts: HostParts
   #readiness: Readiness = 'starting'
   #admin: AdminServer | undefined
   #timer: NodeJS.Timeout | undefined
@@ -131,6 +133,7 @@ export class Runtime {
           offload: (module, task, argument) => this.#offload.run(module, task, argument),
           health: () => this.health(),
           readiness: () => this.#readiness,
+          metrics: (prefix) => this.#exposition.text(prefix),
         },
         onNotice: (thread, notice) => {
           if (notice.kind === 'bridge') this.#calls.bridgeState = notice
@@ -142,7 +145,8 @@ export class Runtime {
           else if (!isAcceptor(thread)) await this.#shards.begin(seatOfThread(thread), port)
           else {
             await this.#acceptor.start(thread, port)
-            this.#spawner.plan = { ...this.#spawner.plan, listeners: this.#withPorts(this.#spawner.plan.listeners) }
+            const { plan } = this.#spawner
+            this.#spawner.plan = { ...plan, listeners: withPorts(plan.listeners, this.#acceptor.addresses) }
           }
         },
       },
@@ -226,6 +230,7 @@ export class Runtime {
       settled: (thread) => this.#mover.settled(thread),
     })
     this.#heapGuard = new HeapGuard(config.heap.replaceAt)
+    this.#hosts = new HostParts({ services, log: this.log, sink, context: hostContextOf(this, version) })
     this.#metrics.counter(FAMILIES.logDropped).read({}, () => sink.dropped)
   }
 
@@ -251,6 +256,7 @@ export class Runtime {
       this.#refuseIfClosed()
       this.#readiness = 'ready'
       for (const address of this.#acceptor.addresses) this.log.info('net.listening', { ...address })
+      this.#hosts.start(this.#fresh)
       this.log.info('runtime.ready', { shards: this.#book.count, pid: process.pid, version: this.#options.version })
     } catch (error) {
       // A drain that came during the start ends what there is, and says how that went.
@@ -348,6 +354,7 @@ export class Runtime {
   async close(): Promise<void> {
     this.#readiness = 'draining'
     clearInterval(this.#timer)
+    this.#hosts.stop()
     this.#rollout.close()
     this.#actors.close()
     await this.#supervisor.stop()
@@ -367,6 +374,7 @@ export class Runtime {
     this.#readiness = 'draining'
     const graceMs = this.#fresh.config.shutdown.grace
     this.log.info('runtime.draining', { grace_ms: graceMs })
+    this.#hosts.draining()
     this.#supervisor.retire()
     this.#rollout.close()
     await this.#acceptor.stop()
@@ -410,16 +418,6 @@ export class Runtime {
     this.#acceptor.shardDown(seat)
   }
 
-  /** Where port 0 was asked for, a later acceptor takes the port that the first one got. */
-  #withPorts(listeners: FreshConfig['listeners']): FreshConfig['listeners'] {
-    return listeners.map((listener) => {
-      const open = this.#acceptor.addresses.find(
-        (one) => one.service === listener.service && one.transport === listener.transport,
-      )
-      return open === undefined ? listener : { ...listener, port: open.port }
-    })
-  }
-
   async #renew(): Promise<{ shards: number }> {
     const { source } = this.#options
     if (source === undefined) throw new PolyloopError('RELOAD_REFUSED', { reason: 'there is nothing to read again' })
@@ -427,7 +425,7 @@ export class Runtime {
     // Before the first actor, or module, there was no need for them.
     await this.#calls.start(fresh)
     this.#fresh = fresh
-    this.#spawner.plan = { ...fresh, listeners: this.#withPorts(fresh.listeners) }
+    this.#spawner.plan = { ...fresh, listeners: withPorts(fresh.listeners, this.#acceptor.addresses) }
     const { shards } = fresh.config
     // A number that was set while running stays, unless the configuration names another one now.
     const isSame = shards === this.#options.config.shards
@@ -451,6 +449,7 @@ export class Runtime {
       ...(token === undefined ? {} : { token }),
       allowedHosts: hosts,
       log: this.log,
+      onAction: this.#hosts.acted,
       routes: adminRoutesOf(
         this.#options.services,
         this.#fresh,

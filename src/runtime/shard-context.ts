@@ -59,6 +59,7 @@ export function serviceContextOf(options: ShardContextOptions, name: string, con
     publish: services.publish,
     subscribe: (connection, topic, subscribing) => topics.subscribe(connection, topic, subscribing),
     unsubscribe: (connection, topic) => topics.unsubscribe(connection, topic),
+    tap: (topic, listener) => topics.tap(topic, listener),
     presence: (topic) => topics.presence(topic),
   }
 }

@@ -11,6 +11,7 @@ import type { TopicEncoder } from '../actor/topic-message.ts'
 import { isForHome, isForRelay } from '../actor/topic-record.ts'
 import { type Presence, type SubscribeOutcome, TopicRelay } from '../actor/topic-relay.ts'
 import type { TopicSpanOptions } from '../actor/topic-span.ts'
+import { encodeForTap, TAP_ENCODER, type TopicListener, TopicTap } from '../actor/topic-tap.ts'
 import type { Bridge } from '../bridge/bridge.ts'
 import { bridgeKindOf } from '../config/automatic.ts'
 import type { CoreConfig } from '../config/core-options.ts'
@@ -46,7 +47,7 @@ export class ShardTopics {
   readonly #options: ShardTopicsOptions
   readonly #homes: TopicHomes
   readonly #relay: TopicRelay
-  readonly #encoders = new Map<string, TopicEncoder>()
+  readonly #encoders = new Map<string, TopicEncoder>([[TAP_ENCODER, encodeForTap]])
 
   constructor(options: ShardTopicsOptions) {
     const { self, clock, wheel, loop, router, config, log, metrics } = options
@@ -80,7 +81,10 @@ export class ShardTopics {
       messageBytesMax: config.ring.messageMax,
       encoders: this.#encoders,
       counts: countsByKind(metrics, [...definitions.keys()]),
-      onEvent: (connection, event) => options.onEvent(connection as unknown as Connection, event),
+      onEvent: (connection, event) => {
+        if (connection instanceof TopicTap) connection.hear(event)
+        else options.onEvent(connection as unknown as Connection, event)
+      },
       random: Math.random,
       log,
       // What a turn of the rings brought leaves in one write per connection.
@@ -104,6 +108,11 @@ export class ShardTopics {
 
   unsubscribe(connection: Connection, topic: string): boolean {
     return this.#relay.unsubscribe(connection, topic)
+  }
+
+  /** The shard itself hears the topic, as long as it lives. */
+  tap(topic: string, listener: TopicListener): TopicTap {
+    return new TopicTap(this.#relay, topic, listener)
   }
 
   publish(topic: string, message: unknown): boolean {

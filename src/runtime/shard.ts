@@ -18,7 +18,7 @@ import { type AcceptorLine, FIGURE, figureOf, heapShareOf } from '../observe/fig
 import { errorFields, type Logger } from '../observe/logger.ts'
 import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
-import { type Definitions, loadDefinitions } from '../services/registry.ts'
+import { type Definitions, loadDefinitions, withOwn } from '../services/registry.ts'
 import type { ServiceHandlers, StatusSource } from '../services/service.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
@@ -143,8 +143,7 @@ export class Shard implements ShardControl {
   async start(): Promise<void> {
     const definitions = await loadDefinitions(this.#data.modules)
     const all = this.#data.config as unknown as { services: Record<string, unknown> }
-    const own = definitions.services.flatMap((service) => service.actors?.(all.services[service.name]) ?? [])
-    const started = this.#build({ ...definitions, actors: [...definitions.actors, ...own] })
+    const started = this.#build(withOwn(definitions, all.services))
     this.#started = started
     // Services may call them while they start.
     this.#base.openTo(THREAD.store, THREAD.bridge)
@@ -186,6 +185,7 @@ export class Shard implements ShardControl {
     return {
       health: () => ask('health', this.#main.health()),
       readiness: () => ask('readiness', this.#main.readiness()),
+      metrics: (prefix) => ask('metrics', this.#main.metrics(prefix)),
     }
   }
 

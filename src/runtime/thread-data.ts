@@ -165,4 +165,5 @@ export interface MainControl {
   offload(module: string, name: string, argument: unknown): Promise<unknown>
   health(): HealthReport
   readiness(): Readiness
+  metrics(prefix: string): Promise<string>
 }

@@ -28,7 +28,7 @@ export interface Definitions {
 export async function loadDefinitions(modules: readonly string[]): Promise<Definitions> {
   const services = [...SERVICES]
   const actors: ActorDefinition[] = []
-  const topics: TopicDefinition[] = SERVICES.flatMap((service) => service.topics ?? [])
+  const topics: TopicDefinition[] = SERVICES.flatMap(fixedTopicsOf)
   for (const module of modules) {
     const url = module.startsWith('file:') ? module : pathToFileURL(resolve(module)).href
     let exported: Record<string, unknown>
@@ -43,7 +43,7 @@ export async function loadDefinitions(modules: readonly string[]): Promise<Defin
       // A module may export again what another one defines: the same object is one definition.
       if (isService(value)) {
         add(services, value, ({ name }) => name, module)
-        for (const topic of value.topics ?? []) add(topics, topic, ({ kind }) => kind, module)
+        for (const topic of fixedTopicsOf(value)) add(topics, topic, ({ kind }) => kind, module)
       } else if (isActor(value)) add(actors, value, ({ kind }) => kind, module)
       else if (isTopic(value)) add(topics, value, ({ kind }) => kind, module)
       else found--
@@ -53,6 +53,20 @@ export async function loadDefinitions(modules: readonly string[]): Promise<Defin
     }
   }
   return { services, actors, topics }
+}
+
+/** With what services make of their configuration. */
+export function withOwn(all: Definitions, configs: Readonly<Record<string, unknown>>): Definitions {
+  const actors = all.services.flatMap((service) => service.actors?.(configs[service.name]) ?? [])
+  const topics = all.services.flatMap(({ name, topics = [] }) =>
+    typeof topics === 'function' ? topics(configs[name]) : [],
+  )
+  return { services: all.services, actors: [...all.actors, ...actors], topics: [...all.topics, ...topics] }
+}
+
+/** Those that need no configuration. */
+function fixedTopicsOf({ topics = [] }: ServiceDefinition): readonly TopicDefinition[] {
+  return typeof topics === 'function' ? [] : topics
 }
 
 function add<T>(all: T[], one: T, nameOf: (one: T) => string, module: string): void {

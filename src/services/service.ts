@@ -8,6 +8,7 @@ import type { SubscribeOptions, TopicEvent } from '../actor/topic-connection.ts'
 import type { TopicDefinition } from '../actor/topic-definition.ts'
 import type { TopicEncoder } from '../actor/topic-message.ts'
 import type { Presence, SubscribeOutcome } from '../actor/topic-relay.ts'
+import type { TopicListener } from '../actor/topic-tap.ts'
 import type { Bridge } from '../bridge/bridge.ts'
 import type { ConfigOf, OptionRows } from '../config/option.ts'
 import type { ServiceRows, Transport } from '../config/service-options.ts'
@@ -20,7 +21,7 @@ import type { SessionOf } from '../net/session-key.ts'
 import type { AdminRoute } from '../observe/admin-route.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ThreadMetrics } from '../observe/metrics.ts'
-import type { HealthReport, Readiness } from '../observe/report.ts'
+import type { HealthReport, Readiness, RuntimeReport } from '../observe/report.ts'
 import type { Store } from '../store/store.ts'
 
 /** One listening address of a service. */
@@ -40,6 +41,8 @@ export type ListenerDefinitions = { readonly [T in Transport]?: ListenerDefiniti
 export interface StatusSource {
   health(): HealthReport | Promise<HealthReport>
   readiness(): Readiness | Promise<Readiness>
+  /** The page of metrics, of the families whose names begin so. */
+  metrics(prefix: string): Promise<string>
 }
 
 /** What a service runs with, in one shard. */
@@ -89,6 +92,11 @@ export interface ServiceContext<Config> {
   subscribe(connection: Connection, topic: string, options?: SubscribeOptions): SubscribeOutcome
   /** False: it had not subscribed. */
   unsubscribe(connection: Connection, topic: string): boolean
+  /**
+   * This shard itself hears a topic from now on, what is kept of its past first. For a service that keeps what it hears
+   * and serves its connections from that; others subscribe their connections. `retry` is for one that was `refused`.
+   */
+  tap(topic: string, listener: TopicListener): { retry(): void }
   /** Who is subscribed, if the topic's kind has presence. Rejects with ASK_TIMEOUT. */
   presence(topic: string): Promise<Presence>
 }
@@ -120,6 +128,37 @@ export interface AdminContext<Config = unknown> {
   readonly bridge: Bridge
 }
 
+/** What a service's part in main works with: the process as a whole, and a way to tell of it. */
+export interface HostContext<Config = unknown> {
+  /** The service's own part of the configuration at the start. */
+  readonly config: Config
+  readonly clock: Clock
+  readonly version: string
+  /** Publishes to the topic `kind.id`. False: refused, the way there is full. */
+  publish(topic: string, message: unknown): boolean
+  actor<State, H extends Handlers<State>>(definition: ActorDefinition<State, H>, id: string): ActorRef<H>
+  health(): HealthReport
+  report(): RuntimeReport
+  /** Every line of the log, of all threads, as JSON with its newline; several at a time. It must not throw or log. */
+  onLog(listener: (lines: string) => void): void
+  /** Every request to the admin endpoint that changes something, when it is answered. */
+  onAction(listener: (action: AdminAction) => void): void
+}
+
+export interface AdminAction {
+  /** `POST /api/v1/reload`: the route, without values of parameters. */
+  readonly route: string
+  readonly status: number
+  readonly durationMs: number
+}
+
+/** A service's part in main. */
+export interface HostPart {
+  /** A drain begins: connections are closed behind this. */
+  draining?(): void
+  stop(): void
+}
+
 export interface ServiceDefinition<Name extends string = string, Config = unknown> {
   readonly kind: 'service'
   readonly name: Name
@@ -130,12 +169,14 @@ export interface ServiceDefinition<Name extends string = string, Config = unknow
   connectionsMax?(transport: Transport, config: Config): number | undefined
   /** Its own actors, made with its configuration; once in every shard, before `start`. */
   actors?(config: Config): readonly ActorDefinition[]
-  /** Its own topics. */
-  readonly topics?: readonly TopicDefinition[]
+  /** Its own topics. With a function they are made with its configuration, once in every shard, before `start`. */
+  readonly topics?: readonly TopicDefinition[] | ((config: Config) => readonly TopicDefinition[])
   /** The store's thread runs while this service is enabled. */
   readonly usesStore?: boolean
   /** The bridge's thread runs while this service is enabled. */
   readonly usesBridge?: boolean
+  /** Its part of the process as a whole: called once in main, when all is ready and the service is enabled. */
+  host?(context: HostContext<Config>): HostPart
   /** What it adds to the admin endpoint; called once in main, while the service is enabled at the start. */
   adminRoutes?(context: AdminContext<Config>): readonly AdminRoute[]
   /** Called once in every shard. */
@@ -164,9 +205,10 @@ export function defineService<
   readonly listeners: L
   connectionsMax?(transport: Transport, config: ServiceConfig<Name, Rows, L>): number | undefined
   actors?(config: ServiceConfig<Name, Rows, L>): readonly ActorDefinition[]
-  readonly topics?: readonly TopicDefinition[]
+  readonly topics?: readonly TopicDefinition[] | ((config: ServiceConfig<Name, Rows, L>) => readonly TopicDefinition[])
   readonly usesStore?: boolean
   readonly usesBridge?: boolean
+  host?(context: HostContext<ServiceConfig<Name, Rows, L>>): HostPart
   adminRoutes?(context: AdminContext<ServiceConfig<Name, Rows, L>>): readonly AdminRoute[]
   start(context: ServiceContext<ServiceConfig<Name, Rows, L>>): ServiceHandlers | Promise<ServiceHandlers>
 }): ServiceDefinition<Name, ServiceConfig<Name, Rows, L>> {

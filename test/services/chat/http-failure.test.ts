@@ -57,7 +57,7 @@ test('http failure: health and readiness as the process has them', async () => {
   let isLost = false
   const told = <T>(value: T): Promise<T> =>
     isLost ? Promise.reject(new PolyloopError('CONTROL_TIMEOUT')) : Promise.resolve(value)
-  const status = { health: () => told(health), readiness: () => told(readiness) }
+  const status = { health: () => told(health), readiness: () => told(readiness), metrics: () => told('') }
   const world = await startHttpWorld({ auth: 'jwt', rateLimit: { rate: 1, burst: 1 } }, status)
   const statusOf = async (url: string): Promise<[number, string]> => {
     const { statusCode, body } = await world.get(url)

@@ -37,6 +37,7 @@ const STORE_TIMEOUT_MS = 5_000
 const NO_STATUS: StatusSource = {
   health: () => Promise.reject(new PolyloopError('CONTROL_TIMEOUT')),
   readiness: () => Promise.reject(new PolyloopError('CONTROL_TIMEOUT')),
+  metrics: () => Promise.reject(new PolyloopError('CONTROL_TIMEOUT')),
 }
 
 export class HttpWorld {
