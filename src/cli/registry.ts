@@ -36,6 +36,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./ws-bidir-client.ts'),
   },
   {
+    name: 'rooms-client',
+    summary: 'a member of a room: messages, files, private messages',
+    load: () => import('./rooms-client.ts'),
+  },
+  {
     name: 'load-test',
     summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat and the session proxy',
     load: () => import('./load-test.ts'),
