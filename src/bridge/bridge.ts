@@ -74,6 +74,11 @@ export interface BridgeOperations {
     /** In a Cluster all of one slot. */
     readonly keys: readonly string[]
     readonly args: readonly (string | number | Uint8Array)[]
+    /**
+     * Answered when it is on disk, as `store.redis.ack: disk` says; BRIDGE_REFUSED without that. Such calls are in order
+     * among each other. Where nobody knows whether it is on disk: BRIDGE_TIMEOUT or BRIDGE_LOST.
+     */
+    readonly onDisk?: boolean
   }): unknown
   /** A round trip to the server. Answers how long it took; BRIDGE_DOWN and the like if there is none. */
   ping(): { readonly ms: number }

@@ -1,7 +1,7 @@
 // The calls of a bridge as commands of Redis, and their replies as answers.
 import { LOG_READ_MAX, type LogEntry } from './bridge.ts'
 import type { BridgeCall } from './bridge-engine.ts'
-import type { RedisArgument } from './redis-link.ts'
+import type { RedisArgument, RedisLink } from './redis-link.ts'
 import { APPEND, OPEN, READ, type RedisScript, redisScript } from './redis-script.ts'
 
 export interface RedisCommand {
@@ -9,7 +9,7 @@ export interface RedisCommand {
   readonly args: RedisArgument[]
   /** Says where a Cluster has it; undefined: anywhere. */
   readonly key: string | undefined
-  /** `evalsha` runs it; to a server that does not know it yet it is sent whole. */
+  /** `evalsha` runs it. */
   readonly script?: RedisScript
   /** The answer; throws what is not as expected. */
   readonly answerOf: (reply: unknown) => unknown
@@ -75,6 +75,12 @@ function scriptCall(
   answerOf: RedisCommand['answerOf'],
 ): RedisCommand {
   return { name: 'evalsha', args: [script.hash, keys.length, ...keys, ...args], key: keys[0], script, answerOf }
+}
+
+/** As it goes over this link: whole the first time, by its hash from then on. */
+export function commandFor(link: RedisLink, command: RedisCommand): RedisCommand {
+  const { script } = command
+  return script === undefined || link.knows(script.hash) ? command : withText(command, script)
 }
 
 /** The same with the whole script. */

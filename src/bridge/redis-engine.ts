@@ -14,8 +14,10 @@ import {
 } from './bridge-engine.ts'
 import { nameProblem, problemOf } from './bridge-rule.ts'
 import { RedisCluster } from './redis-cluster.ts'
-import { commandOf, type RedisCommand, withText } from './redis-command.ts'
+import { commandFor, commandOf, type RedisCommand, withText } from './redis-command.ts'
+import { durabilityOf } from './redis-durability.ts'
 import { failureOfCommand, failureOfLine, replyCodeOf } from './redis-failure.ts'
+import { RedisGroup } from './redis-group.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { RedisEngineOptions } from './redis-options.ts'
 import { type RedisRouter, SingleRouter } from './redis-router.ts'
@@ -27,11 +29,13 @@ const REDIRECTS_MAX = 5
 const CALL_BYTES = 512
 const STATES_LOGGED_PER_SECOND = 1
 const CLOSED = 'the bridge is closed'
+const NO_GROUP = 'store.redis.ack is not `disk`'
 
 export class RedisEngine implements BridgeEngine {
   readonly #options: RedisEngineOptions
   readonly #events: BridgeEvents
   readonly #router: RedisRouter
+  readonly #group: RedisGroup | undefined
   readonly #log: { readonly up: LimitedLogger; readonly down: LimitedLogger }
   #isUp = false
   #isClosed = false
@@ -57,6 +61,8 @@ export class RedisEngine implements BridgeEngine {
     }
     const isCluster = options.address.kind === 'cluster'
     this.#router = isCluster ? new RedisCluster(routerOptions) : new SingleRouter(routerOptions)
+    const { disk } = options
+    if (disk !== undefined) this.#group = new RedisGroup({ ...options, disk, onReconnect: routerOptions.onReconnect })
   }
 
   get figures(): EngineFigures {
@@ -94,7 +100,9 @@ export class RedisEngine implements BridgeEngine {
         return outcome.ok ? done({ ms: clock.nowMs() - startMs }) : outcome
       }
       const { isSharded } = this.#router
-      return await this.#send(commandOf(call, { isSharded, readBytesMax: limits.readBytesMax }), 0)
+      const command = commandOf(call, { isSharded, readBytesMax: limits.readBytesMax })
+      if (call.operation !== 'script' || call.argument.onDisk !== true) return await this.#send(command, 0)
+      return (await this.#group?.run(command)) ?? failed('BRIDGE_REFUSED', NO_GROUP)
     } finally {
       this.#outboxCalls--
       this.#outboxBytes -= bytes
@@ -128,6 +136,7 @@ export class RedisEngine implements BridgeEngine {
   close(): Promise<void> {
     this.#isClosed = true
     this.#router.close(CLOSED)
+    this.#group?.close(CLOSED)
     return Promise.resolve()
   }
 
@@ -137,7 +146,8 @@ export class RedisEngine implements BridgeEngine {
     if (server === undefined || link === undefined) return failureOfLine(server?.commands.problem || this.#problem())
     try {
       if (isAsking) link.run('asking', []).catch(() => {})
-      return done(command.answerOf(await link.run(command.name, command.args)))
+      const { name, args } = commandFor(link, command)
+      return done(command.answerOf(await link.run(name, args)))
     } catch (error) {
       return this.#again(command, error, redirects, server, link) ?? failureOfCommand(error)
     }
@@ -165,6 +175,16 @@ export class RedisEngine implements BridgeEngine {
     return isAsk ? undefined : this.#router.refresh().then(() => this.#send(command, redirects + 1))
   }
 
+  /** At each connection: it may be another server, or another configuration. */
+  async #checkDurability(): Promise<void> {
+    const { keepsStore, disk, log } = this.#options
+    const link = this.#router.serverOf(undefined)?.commands.link
+    if (keepsStore !== true || link === undefined) return
+    const { problems, unknown } = await durabilityOf(link, disk !== undefined)
+    for (const problem of problems) log.warn('store.not_durable', { problem })
+    if (unknown !== '') log.info('store.durability_unknown', { problem: unknown })
+  }
+
   #problem(): string {
     return this.#router.problem || 'no node has this slot'
   }
@@ -176,8 +196,10 @@ export class RedisEngine implements BridgeEngine {
     if (isUp === this.#isUp) return
     this.#isUp = isUp
     const server = this.#options.address.shown
-    if (isUp) this.#log.up.info({ server })
-    else this.#log.down.warn({ server, problem })
+    if (isUp) {
+      this.#log.up.info({ server })
+      void this.#checkDurability()
+    } else this.#log.down.warn({ server, problem })
     this.#events.onState(isUp, problem)
   }
 }

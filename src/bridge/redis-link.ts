@@ -29,6 +29,9 @@ export interface RedisLinkOptions {
   readonly onMoved?: (() => void) | undefined
 }
 
+/** Hashes of scripts that are remembered for a link: they are few and constant. */
+const SCRIPTS_MAX = 1_000
+
 /** ioredis' words for a command that found the connection closed: whether it was done is unknown. */
 const CLOSED = 'Connection is closed.'
 
@@ -38,6 +41,8 @@ export class RedisLink {
   roundTripMs = 0
   readonly #options: RedisLinkOptions
   readonly #redis: Redis
+  /** Sent whole over this link: the server knows them. */
+  readonly #scripts = new Set<string>()
   #problem = ''
   #timer: TimerHandle = NO_TIMER
   #isCorked = false
@@ -70,6 +75,17 @@ export class RedisLink {
   run(command: string, args: RedisArgument[]): Promise<unknown> {
     this.#cork()
     return this.#redis.callBuffer(command, args)
+  }
+
+  /**
+   * Whether the script has gone over this link before; from now on it has. Who sends it whole the first time never hears
+   * NOSCRIPT, and so its calls stay in their order.
+   */
+  knows(hash: string): boolean {
+    if (this.#scripts.has(hash)) return true
+    if (this.#scripts.size >= SCRIPTS_MAX) this.#scripts.clear()
+    this.#scripts.add(hash)
+    return false
   }
 
   subscribe(channel: string, isSharded: boolean): Promise<unknown> {

@@ -42,6 +42,14 @@ export function pauseMsOf(attempt: number, { limits, random }: Pick<RedisEngineO
   return fullMs * (0.5 + random() / 2)
 }
 
+/** What is answered when it is on disk. */
+export interface DiskOptions {
+  /** Beside the server itself: replicas that have it on disk, too. */
+  readonly replicas: number
+  /** Without that in so long, a call fails with BRIDGE_TIMEOUT. */
+  readonly timeoutMs: number
+}
+
 export interface RedisEngineOptions {
   readonly address: RedisAddress
   readonly limits: RedisLimits
@@ -50,4 +58,8 @@ export interface RedisEngineOptions {
   readonly log: Logger
   /** 0 to 1, for the pauses. */
   readonly random: () => number
+  /** For `script` with `onDisk`. */
+  readonly disk?: DiskOptions | undefined
+  /** The server keeps what nobody may lose: it is looked at whether it can. */
+  readonly keepsStore?: boolean
 }

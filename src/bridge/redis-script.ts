@@ -1,29 +1,15 @@
-// What Redis does as one step: a log is one stream, whose ids are `epoch-offset`. So the log, where it stands and its
-// epoch are one key with one time to live, and are lost together; and a Cluster has it where the channel of its name is.
+// What Redis does as one step. What a log is to it: lib/log-script.ts.
 import { createHash } from 'node:crypto'
+import { APPEND_FUNCTION } from '../lib/log-script.ts'
 
 export interface RedisScript {
   readonly text: string
   readonly hash: string
 }
 
-// ARGV: payload, entries kept, time to live in ms, PUBLISH or SPUBLISH. TIME begins an epoch in microseconds, so that no
-// later one repeats it. The published bytes are those of log-entry.ts.
-export const APPEND: RedisScript = script(`
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local epoch, offset
-if last then
-  epoch, offset = string.match(last[1], '^(%d+)-(%d+)$')
-  epoch, offset = tonumber(epoch), tonumber(offset) + 1
-else
-  local time = redis.call('TIME')
-  epoch, offset = time[1] * 1000000 + time[2], 1
-end
-local id = string.format('%.0f-%.0f', epoch, offset)
-redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[2], id, 'p', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call(ARGV[4], KEYS[1], struct.pack('<dd', epoch, offset) .. ARGV[1])
-return {epoch, offset}
+// ARGV: payload, entries kept, time to live in ms, PUBLISH or SPUBLISH.
+export const APPEND: RedisScript = script(`${APPEND_FUNCTION}
+return append(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 `)
 
 // ARGV: time to live in ms, epoch and offset the caller has come to. A log without entries has one of offset 0, which nobody reads.

@@ -294,7 +294,7 @@ export const CORE_OPTIONS = defineOptions({
   'store.kind': option(
     oneOf(['sqlite', 'memory', 'redis']),
     'sqlite',
-    'Where durable data lives: `sqlite` in one file, `memory` until the process or the thread of the store ends. `redis`, for hosts that share it, is not in use yet.',
+    'Where durable data lives: `sqlite` in one file, `memory` until the process or the thread of the store ends, `redis` on the server of the bridge, for hosts that share it.',
   ),
   'store.path': option(
     string(),
@@ -314,7 +314,17 @@ export const CORE_OPTIONS = defineOptions({
   'store.queue': option(
     integer({ min: 1, max: 1_000_000 }),
     16_384,
-    'Calls of all threads that wait in the store for the next commit; one more fails with STORE_BUSY.',
+    'Calls of all threads that wait in the store for the next commit; one more fails with STORE_BUSY. Not with `redis`: there it is bridge.queue.',
+  ),
+  'store.redis.ack': option(
+    oneOf(['server', 'disk']),
+    'server',
+    'When a write to the `redis` store is answered: `server` when Redis has done it (its `appendfsync` says how durable that is), `disk` when Redis says with WAITAOF that it is on disk; that needs Redis 7.2 and `appendonly yes`.',
+  ),
+  'store.redis.replicas': option(
+    integer({ min: 0, max: 16 }),
+    0,
+    'With `store.redis.ack: disk`: replicas that have a write on their disk, too, before it is answered.',
   ),
 
   'admin.host': option(

@@ -1,6 +1,7 @@
 // Relations between options, checked in one function after each value is within its own bounds. A relation whose
 // options are not in the table (a test's, another service's) does not apply.
 import { accessSync, constants } from 'node:fs'
+import { parseRedisAddress } from '../lib/redis-address.ts'
 import { formatDuration } from '../lib/units.ts'
 import type { TlsFiles } from './kind.ts'
 import type { OptionRows } from './option.ts'
@@ -53,8 +54,8 @@ export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, R
       `${shown('shard.hangLimit')} is neither 0 nor at least ${formatDuration(HANG_LIMIT_MIN_MS)}`,
     )
 
-  // A reserved word of the file format: better refused than silently without effect.
-  if (setting('store.kind') === 'redis') refuse('store.kind', 'redis is not in this version yet')
+  const storeProblem = sharedStoreProblem(setting)
+  if (storeProblem !== undefined) refuse(...storeProblem)
   if (setting('bridge.kind') === 'redis' && setting('bridge.redis.url') === undefined) {
     refuse('bridge.kind', 'redis needs bridge.redis.url, or REDIS_URL in the environment')
   }
@@ -71,6 +72,26 @@ export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, R
 
   for (const [key, other] of clashes(resolved)) refuse(key, `${shown(key)} is also ${other}`)
   return problems
+}
+
+/** What is wrong with the store that hosts share, and with which option. */
+function sharedStoreProblem(setting: (key: string) => unknown): [string, string] | undefined {
+  if (setting('store.redis.replicas') !== 0 && setting('store.redis.ack') === 'server') {
+    return ['store.redis.replicas', 'counts only with store.redis.ack: disk']
+  }
+  if (setting('store.kind') !== 'redis') return undefined
+  const url = setting('bridge.redis.url')
+  if (setting('bridge.kind') === 'local' || typeof url !== 'string') {
+    return ['store.kind', 'redis needs the redis bridge: set bridge.redis.url, or REDIS_URL in the environment']
+  }
+  const address = parseRedisAddress(url)
+  if (typeof address !== 'string' && address.kind === 'cluster') {
+    return [
+      'store.kind',
+      'redis does not work with redis+cluster://: ids rise over all chats, so they live in one place',
+    ]
+  }
+  return undefined
 }
 
 /** Ports that two listeners of the same address would fight for, as [key, key of the first]. */

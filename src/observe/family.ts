@@ -241,7 +241,7 @@ export const FAMILIES = {
     ...family(
       'histogram',
       'polyloop_store_commit_seconds',
-      'What one group of calls took the store, commit and sync of the disk included; groups that only read do not count.',
+      'What one group of calls took the store, commit and sync of the disk included; groups that only read do not count. With `store.kind: redis` each shard counts each write, from the call to its answer.',
     ),
     buckets: COMMIT_BUCKETS_SECONDS,
   },

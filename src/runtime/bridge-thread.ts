@@ -5,7 +5,7 @@ import type { BridgeEngine, BridgeEvents } from '../bridge/bridge-engine.ts'
 import { BRIDGE_LIMITS, BridgeHost } from '../bridge/bridge-host.ts'
 import { LocalEngine } from '../bridge/local-engine.ts'
 import { RedisEngine } from '../bridge/redis-engine.ts'
-import { REDIS_LIMITS, type RedisLimits } from '../bridge/redis-options.ts'
+import { type DiskOptions, REDIS_LIMITS, type RedisLimits } from '../bridge/redis-options.ts'
 import { bridgeKindOf } from '../config/automatic.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import { assert } from '../lib/assert.ts'
@@ -91,7 +91,10 @@ export class BridgeThread implements CallControl {
     const address = parseRedisAddress(bridge.redis.url ?? '')
     assert(typeof address !== 'string', 'the configuration is checked')
     const limits = { ...limitsOf(bridge), readBytesMax }
-    return new RedisEngine({ address, limits, clock, wheel: this.#wheel, log, random: Math.random }, events)
+    const keepsStore = data.config.store.kind === 'redis'
+    const disk = keepsStore ? diskOf(data.config.store) : undefined
+    const common = { clock, wheel: this.#wheel, log, random: Math.random }
+    return new RedisEngine({ ...common, address, limits, keepsStore, disk }, events)
   }
 }
 
@@ -105,4 +108,8 @@ function limitsOf({ queue, outboxBytes, redis }: CoreConfig['bridge']): RedisLim
     outboxCallsMax: queue,
     outboxBytesMax: outboxBytes,
   }
+}
+
+function diskOf({ redis, timeout }: CoreConfig['store']): DiskOptions | undefined {
+  return redis.ack === 'disk' ? { replicas: redis.replicas, timeoutMs: timeout } : undefined
 }

@@ -5,8 +5,10 @@ import { BridgeClient } from '../bridge/bridge-client.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import type { Clock } from '../lib/clock.ts'
 import { THREAD } from '../lib/thread.ts'
+import type { HistogramCell } from '../observe/metrics.ts'
 import type { SendRecordTo } from '../ring/call-record.ts'
 import { ABSENT_STORE } from '../store/absent-store.ts'
+import { RedisStore } from '../store/redis-store.ts'
 import type { Store } from '../store/store.ts'
 import { StoreClient } from '../store/store-client.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
@@ -24,18 +26,22 @@ export interface CallClientsOptions {
   readonly toThread: SendRecordTo
   /** Gets what a listener of a channel threw. */
   readonly onError: (error: unknown) => void
+  /** From a write to its answer, with a store that has no thread. Default: nobody looks. */
+  readonly commitSeconds?: HistogramCell
 }
 
 export class CallClients {
   readonly #options: CallClientsOptions
   readonly #store: StoreClient | undefined
   readonly #bridge: BridgeClient | undefined
+  readonly #shared: RedisStore | undefined
 
   constructor(options: CallClientsOptions) {
     this.#options = options
     const { config, generation, clock, wheel, toThread, onError } = options
     const common = { clock, wheel, generation, callBytesMax: recordBytesMaxOf(config) }
-    if (options.usesStore) {
+    const isShared = config.store.kind === 'redis'
+    if (options.usesStore && !isShared) {
       this.#store = new StoreClient({
         ...common,
         send: (kind, head, headBytes, body, bodyStart, bodyBytes) =>
@@ -53,11 +59,12 @@ export class CallClients {
         callsMax: config.bridge.calls,
         onError,
       })
+      if (options.usesStore && isShared) this.#shared = this.#sharedStore(this.#bridge)
     }
   }
 
   get store(): Store {
-    return this.#store?.store ?? ABSENT_STORE
+    return this.#shared ?? this.#store?.store ?? ABSENT_STORE
   }
 
   get bridge(): Bridge {
@@ -72,6 +79,20 @@ export class CallClients {
   get waitMsMax(): number {
     const { store, bridge } = this.#options.config
     return Math.max(store.timeout, bridge.timeout)
+  }
+
+  #sharedStore({ bridge }: BridgeClient): RedisStore {
+    const { clock, wheel, config, commitSeconds } = this.#options
+    const { timeout, calls, redis } = config.store
+    return new RedisStore({
+      script: (call) => bridge.script(call),
+      onDisk: redis.ack === 'disk',
+      clock,
+      wheel,
+      timeoutMs: timeout,
+      callsMax: calls,
+      commitSeconds,
+    })
   }
 
   /** A record of another thread. False: it is none of theirs. */

@@ -34,9 +34,9 @@ export class CallLines {
   }
 
   /** Starts those that are needed now and were not before. */
-  async start({ storeUser, usesBridge }: ThreadNeed): Promise<void> {
+  async start({ usesStoreThread, usesBridge }: ThreadNeed): Promise<void> {
     await Promise.all([
-      storeUser === 'nobody' ? undefined : this.#store.start(),
+      usesStoreThread ? this.#store.start() : undefined,
       usesBridge ? this.#bridge.start() : undefined,
     ])
   }

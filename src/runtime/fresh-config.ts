@@ -84,6 +84,7 @@ export async function loadFresh(source: ConfigSource, read: (path: string) => st
       actors,
       modules: config.modules,
       hasHosts: bridgeKindOf(config.bridge) === 'redis',
+      sharesStore: config.store.kind === 'redis',
     }),
     services: services.map(({ name }) => name),
     layout: LAYOUT,

@@ -109,6 +109,7 @@ export class Runtime {
       actors: options.actors ?? [],
       modules: config.modules,
       hasHosts: bridgeKindOf(config.bridge) === 'redis',
+      sharesStore: config.store.kind === 'redis',
     })
     this.#fresh = { config, listeners, ...need, services: names, layout: LAYOUT }
     this.#slots.spread(shardCount)

@@ -103,6 +103,9 @@ export class Shard implements ShardControl {
     this.#calls = new CallClients({
       usesStore: data.storeUser !== 'nobody',
       usesBridge: data.usesBridge,
+      ...(data.config.store.kind === 'redis'
+        ? { commitSeconds: metrics.histogram(FAMILIES.storeCommit).cell({}) }
+        : {}),
       config: data.config,
       generation: data.generation,
       clock,

@@ -50,7 +50,7 @@ export class StoreThread implements CallControl {
   #createEngine(): StoreEngine {
     const { data, log, clock } = this.#thread.base
     const { kind, path } = data.config.store
-    assert(kind !== 'redis', 'the configuration is checked')
+    assert(kind !== 'redis', 'it has no thread')
     return createEngine({ kind, path, log, clock })
   }
 }

@@ -14,19 +14,27 @@ export interface ThreadNeedFacts {
   readonly modules: readonly string[]
   /** The bridge connects hosts: topics may span them. */
   readonly hasHosts: boolean
+  /** The store is on the server of the bridge: it needs that, and no thread of its own. */
+  readonly sharesStore: boolean
 }
 
-export type ThreadNeed = Pick<ThreadData, 'storeUser' | 'usesBridge'>
+export interface ThreadNeed extends Pick<ThreadData, 'storeUser' | 'usesBridge'> {
+  readonly usesStoreThread: boolean
+}
 
 export function threadNeedOf(facts: ThreadNeedFacts): ThreadNeed {
   const enabled = facts.services.filter((_, index) =>
     facts.listeners.some((listener) => listener.serviceIndex === index),
   )
+  const storeUser = storeUserOf(enabled, facts.actors)
+  const isStoreUsed = storeUser !== 'nobody'
   return {
-    storeUser: storeUserOf(enabled, facts.actors),
+    storeUser,
+    usesStoreThread: isStoreUsed && !facts.sharesStore,
     // What is in modules may call it without saying so.
     usesBridge:
       facts.modules.length > 0 ||
+      (isStoreUsed && facts.sharesStore) ||
       enabled.some(({ usesBridge, topics }) => usesBridge === true || (facts.hasHosts && topics !== undefined)),
   }
 }

@@ -49,7 +49,7 @@ export class StoreClient {
       operation,
       (argument: unknown) => this.#call(operation, index, argument),
     ])
-    this.store = Object.freeze(Object.fromEntries(methods)) as Store
+    this.store = Object.freeze({ isShared: false, ...Object.fromEntries(methods) }) as Store
   }
 
   /** Calls that wait for their answer. */

@@ -1,5 +1,6 @@
 // What durable storage can do, whatever it is made of: one table of operations. Engines (sqlite-store.ts,
 // memory-store.ts) do them in the store thread, in the order they arrive; everybody else calls them through a `Store`.
+// One that hosts share (redis-store.ts) is in every thread instead.
 
 /** What a message is kept as. */
 export type MessageType = 'Text' | 'Image' | 'File' | 'System'
@@ -28,6 +29,21 @@ export interface StoredChat {
   readonly lastMessage: StoredMessage | null
 }
 
+/**
+ * Tells of a message in the very step that stores it, so that all hosts hear of messages in commit order: an entry of a
+ * log of the bridge, `before`, the id in decimal, and `after`. Only a store that `isShared` does it.
+ */
+export interface Announcement {
+  readonly log: string
+  /** Entries kept, and for how long after the last one. */
+  readonly countMax: number
+  readonly ttlSeconds: number
+  readonly before: string | Uint8Array
+  readonly after: string | Uint8Array
+  /** Of the message: whole seconds since 1970, as they stand in what is told. */
+  readonly createdAt: number
+}
+
 /** The latest messages of a chat, oldest first, and how many it has in all. */
 export interface RecentMessages {
   readonly total: number
@@ -51,6 +67,7 @@ export interface StoreOperations {
     readonly content: string
     readonly type: MessageType
     readonly createSender: boolean
+    readonly announce?: Announcement
   }): StoredMessage
   /** Messages with `from` ≤ sequence < `from + count`, oldest first; of an unknown chat none. */
   messages(range: { readonly chatId: number; readonly from: number; readonly count: number }): readonly StoredMessage[]
@@ -98,4 +115,7 @@ export type Store = {
   readonly [Name in StoreOperation]: (
     argument: Parameters<StoreOperations[Name]>[0],
   ) => Promise<ReturnType<StoreOperations[Name]>>
+} & {
+  /** Other hosts write to it, too: what was read of it may have changed since. */
+  readonly isShared: boolean
 }

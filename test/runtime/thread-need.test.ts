@@ -17,7 +17,8 @@ const SERVICES = [plain, acting, storing, bridging] as unknown as ServiceDefinit
 /** Who needs what when the services of these indexes are enabled. */
 function needOf(enabled: readonly number[], facts: Partial<ThreadNeedFacts> = {}): ReturnType<typeof threadNeedOf> {
   const open = enabled.map((serviceIndex) => ({ serviceIndex }) as ListenerSpec)
-  return threadNeedOf({ services: SERVICES, listeners: open, actors: [], modules: [], hasHosts: false, ...facts })
+  const alone = { hasHosts: false, sharesStore: false }
+  return threadNeedOf({ services: SERVICES, listeners: open, actors: [], modules: [], ...alone, ...facts })
 }
 
 test('store: only who is enabled needs one, and services before actors', () => {
@@ -27,6 +28,14 @@ test('store: only who is enabled needs one, and services before actors', () => {
   assert.equal(needOf([0, 1]).storeUser, 'actors')
   assert.equal(needOf([2]).storeUser, 'services')
   assert.equal(needOf([0, 1, 2], { actors: [actor] }).storeUser, 'services')
+})
+
+test('store: one that hosts share needs the bridge, and no thread', () => {
+  const shared = { sharesStore: true, hasHosts: true }
+  assert.deepEqual(needOf([2]), { storeUser: 'services', usesStoreThread: true, usesBridge: false })
+  assert.deepEqual(needOf([2], shared), { storeUser: 'services', usesStoreThread: false, usesBridge: true })
+  assert.deepEqual(needOf([1], shared), { storeUser: 'actors', usesStoreThread: false, usesBridge: true })
+  assert.deepEqual(needOf([0], shared), { storeUser: 'nobody', usesStoreThread: false, usesBridge: false })
 })
 
 test('bridge: a service that is enabled and says so needs one, and whatever is in modules', () => {

@@ -1,5 +1,6 @@
 // One chat: commits its messages, answers pages of them, knows who is typing, and tells its subscribers. A chat that is
 // not open is looked up by the message at hand, while the next ones wait; once it is open, calls of the store overlap.
+// With a store that hosts share (shared-chat.ts) there is an actor of the chat on each of them, and the store tells.
 import type { ActorContext } from '../../actor/context.ts'
 import { type ActorDefinition, defineActor } from '../../actor/definition.ts'
 import type { MessageType, RecentMessages, StoredMessage } from '../../store/store.ts'
@@ -7,6 +8,7 @@ import { ChatShelf, ChatState, type FrozenChat, RECENT_MAX } from './chat-state.
 import type { ChatConfig } from './config.ts'
 import { secondsUntil } from './feed.ts'
 import { CHAT_UNKNOWN, type ChatProblem, isDoubtful, problemOf, SEND_CHAT_UNKNOWN, USER_UNKNOWN } from './problem.ts'
+import { sendShared, sharedPage } from './shared-chat.ts'
 
 export { FEED_KIND, feedOf } from './feed.ts'
 export type { ChatProblem, ChatState }
@@ -75,7 +77,10 @@ export function chatActor(config: ChatConfig): ActorDefinition<ChatState, ChatHa
     on: {
       send: (chat, argument, context) =>
         whenOpen(chat, context, SEND_CHAT_UNKNOWN, () => send(chat, argument, config.autoCreateUsers, context)),
-      page: (chat, argument, context) => whenOpen(chat, context, EMPTY, () => page(chat, argument, context)),
+      page: (chat, argument, context) =>
+        whenOpen(chat, context, EMPTY, () =>
+          context.store.isShared ? sharedPage(chat, argument, context) : page(chat, argument, context),
+        ),
       look: (chat, _none, context) => whenOpen(chat, context, CHAT_UNKNOWN, () => DONE),
       typing: (chat, { userId }, context) =>
         whenOpen(chat, context, CHAT_UNKNOWN, () => {
@@ -160,9 +165,12 @@ function send(
   createSender: boolean,
   context: ActorContext,
 ): SendResult | Promise<SendResult> {
+  const { chatId } = chat
+  const argument = { chatId, senderId, content, type, createSender }
+  if (context.store.isShared) return sendShared(chat, argument, context)
   return chat.calls.run<StoredMessage, SendResult>(
     context,
-    () => context.store.addMessage({ chatId: chat.chatId, senderId, content, type, createSender }),
+    () => context.store.addMessage(argument),
     (message) => {
       if (!chat.committed(message, context) && chat.status === 'open') doubt(chat, context)
       return { ok: true, id: message.id }

@@ -99,6 +99,13 @@ export class ChatState {
     return true
   }
 
+  /** With a store that hosts share: it has told subscribers itself, and others may have stored messages in between. */
+  stored(message: StoredMessage): void {
+    const typist = this.typists.get(message.senderId)
+    if (typist !== undefined) typist.value.isTyping = false
+    this.cache.append(message)
+  }
+
   type(userId: number, context: ActorContext): void {
     const nowMs = context.clock.nowMs()
     const typist = this.typists.get(userId)?.value ?? { isTyping: true, pushedAtMs: Number.NEGATIVE_INFINITY }

@@ -1,20 +1,17 @@
 // chat: JSON messages over TCP, UDP and HTTP, durable before they are acknowledged.
 import type { ActorDefinition } from '../../actor/definition.ts'
-import { defineTopic } from '../../actor/topic-definition.ts'
 import type { Connection } from '../../net/connection.ts'
 import type { TcpHandler } from '../../net/handler.ts'
 import { defineService } from '../service.ts'
-import { chatActor, FEED_KIND } from './chat-actor.ts'
+import { chatActor } from './chat-actor.ts'
 import { CHAT_OPTIONS } from './config.ts'
 import { ChatEdge } from './edge.ts'
+import { FEED } from './feed.ts'
 import { gaugedPresence } from './presence-gauge.ts'
 import { sessionOfDatagram, sessionOfRequest, sessionOfStream } from './session-key.ts'
 import { tcpHandler } from './tcp.ts'
 import type { TcpDialog } from './tcp-dialog.ts'
 import { udpHandler } from './udp.ts'
-
-/** What subscribers of a chat get, as whole lines. Nothing is kept: whoever comes back reads the history. */
-const feed = defineTopic<string>({ kind: FEED_KIND, slow: 'disconnect' })
 
 export const chat = defineService({
   name: 'chat',
@@ -27,7 +24,7 @@ export const chat = defineService({
   usesStore: true,
   // Of whatever state and handlers.
   actors: (config) => [chatActor(config), gaugedPresence(config)] as unknown as readonly ActorDefinition[],
-  topics: [feed],
+  topics: [FEED],
   async start(context) {
     // Here, not above: the acceptor and main import this module too, and Fastify takes long to load.
     const { createHttpApi } = await import('./http-api.ts')

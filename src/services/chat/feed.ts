@@ -1,7 +1,10 @@
 // What subscribers of a chat are told: the topic of each chat, and the lines that it carries, as clients get them.
 import type { ActorContext } from '../../actor/context.ts'
+import { defineTopic } from '../../actor/topic-definition.ts'
+import { logLimitsOf, logOfTopic, packLogEntry } from '../../actor/topic-log.ts'
+import { FORM } from '../../actor/topic-record.ts'
 import type { LimitedLogger } from '../../observe/logger.ts'
-import type { StoredMessage } from '../../store/store.ts'
+import type { Announcement, StoredMessage } from '../../store/store.ts'
 import { messageJson } from './message.ts'
 
 /** The topic that a chat's subscribers follow; what it carries are whole lines of JSON. */
@@ -9,6 +12,37 @@ export const FEED_KIND = 'chat-feed'
 
 export function feedOf(chatId: number): string {
   return `${FEED_KIND}.${chatId}`
+}
+
+/**
+ * What subscribers of a chat get, as whole lines. Nothing is kept: whoever comes back reads the history. Hosts share it
+ * that share the store, because it tells what is stored.
+ */
+export const FEED = defineTopic<string>({ kind: FEED_KIND, slow: 'disconnect', scope: 'store' })
+
+const LIMITS = logLimitsOf(FEED)
+/** Stands for the id that the store gives. */
+const NO_ID = 0
+
+/**
+ * For a store that hosts share: the line that tells of a message, as it tells of it itself when it has an id. Otherwise two
+ * hosts could tell of two messages in another order than they were stored in.
+ */
+export function announcementOf(message: Omit<StoredMessage, 'id' | 'sequence'>, wallMs: number): Announcement {
+  const line = messageLine({ ...message, id: NO_ID, sequence: 0 })
+  const mark = lineHead(message.chatId)
+  return {
+    ...LIMITS,
+    log: logOfTopic(feedOf(message.chatId)),
+    before: packLogEntry(FORM.text, 0, wallMs, Buffer.from(mark)),
+    after: line.slice(mark.length + String(NO_ID).length),
+    createdAt: message.createdAt,
+  }
+}
+
+/** Of a message, up to its id. */
+function lineHead(chatId: number): string {
+  return `{"packet_type":"Message","chat_id":${chatId},"message":{"id":`
 }
 
 export function messageLine(message: StoredMessage): string {
