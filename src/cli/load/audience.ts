@@ -1,10 +1,8 @@
-// The subscribers of one thread, and what they should have heard: the acknowledged messages of all threads. Waits with
-// the end of the run until they have, and tells who has not.
+// The subscribers of one thread, or its members of a room, and what they should have heard: the acknowledged messages of
+// all threads. Waits with the end of the run until they have, and tells who has not.
 import type { Clock } from '../../lib/clock.ts'
-import type { LinkAddress } from './link.ts'
 import type { MessagePattern } from './message.ts'
-import type { ChatPlan } from './plan.ts'
-import { Subscriber, type SubscriberOwner } from './subscriber.ts'
+import type { Follower, SubscriberOwner } from './subscriber.ts'
 import type { Tally } from './tally.ts'
 import { COUNTER, counterRow, sumOf } from './thread-message.ts'
 
@@ -14,6 +12,8 @@ export interface AudienceOptions {
   readonly pattern: MessagePattern
   readonly counters: SharedArrayBuffer
   readonly thread: number
+  /** For people: `subscriber`. */
+  readonly follower: string
   /** A subscriber has opened, or failed to. */
   settled(): void
 }
@@ -26,44 +26,56 @@ export class Audience implements SubscriberOwner {
   readonly #counters: SharedArrayBuffer
   readonly #row: Float64Array
   readonly #settled: () => void
-  readonly #subscribers = new Set<Subscriber>()
+  readonly #follower: string
+  readonly #followers = new Set<Follower>()
 
-  constructor({ clock, errors, pattern, counters, thread, settled }: AudienceOptions) {
+  constructor({ clock, errors, pattern, counters, thread, follower, settled }: AudienceOptions) {
     this.#clock = clock
     this.errors = errors
     this.pattern = pattern
     this.#counters = counters
     this.#row = counterRow(counters, thread)
+    this.#follower = follower
     this.#settled = settled
   }
 
-  subscribe(chat: ChatPlan, timeoutMs: number, where: LinkAddress): void {
-    this.#subscribers.add(new Subscriber(chat, timeoutMs, where, this))
+  add(follower: Follower): void {
+    this.#followers.add(follower)
+  }
+
+  remove(follower: Follower): void {
+    this.#followers.delete(follower)
   }
 
   /** No thread expects another acknowledgement, and each subscriber has what there was. */
   get complete(): boolean {
-    if (this.#subscribers.size === 0) return true
+    if (this.#followers.size === 0) return true
     if (sumOf(this.#counters, COUNTER.sending) + sumOf(this.#counters, COUNTER.unanswered) > 0) return false
     const expected = sumOf(this.#counters, COUNTER.right)
-    for (const { received } of this.#subscribers) if (received < expected) return false
+    for (const { received } of this.#followers) if (received < expected) return false
     return true
   }
 
   /** Counts what is missing or too much, now that nothing more is awaited. */
   audit(): void {
-    if (this.#subscribers.size === 0) return
+    if (this.#followers.size === 0) return
     const expected = sumOf(this.#counters, COUNTER.right)
     // Without an acknowledgement a message may be stored, or not; and one may come while another thread still sends.
     const exact = sumOf(this.#counters, COUNTER.sending) === 0 && expected === sumOf(this.#counters, COUNTER.sent)
-    for (const { received } of this.#subscribers) {
-      if (received < expected) this.errors.count('lost', 'for a subscriber', expected - received)
-      else if (exact && received > expected) this.errors.count('unexpected', 'for a subscriber', received - expected)
+    const whom = `for a ${this.#follower}`
+    let isComplete = true
+    for (const { received } of this.#followers) {
+      if (received < expected) {
+        isComplete = false
+        this.errors.count('lost', whom, expected - received)
+      } else if (exact && received > expected) this.errors.count('unexpected', whom, received - expected)
     }
+    if (!isComplete) return
+    for (const { hasOtherOrder } of this.#followers) if (hasOtherOrder === true) this.errors.count('reordered', whom)
   }
 
   close(): void {
-    for (const subscriber of this.#subscribers) subscriber.close()
+    for (const follower of this.#followers) follower.close()
   }
 
   subscribed(): void {
@@ -76,8 +88,8 @@ export class Audience implements SubscriberOwner {
     this.#count(COUNTER.pushed)
   }
 
-  unsubscribed(subscriber: Subscriber, wasOpen: boolean): void {
-    this.#subscribers.delete(subscriber)
+  unsubscribed(follower: Follower, wasOpen: boolean): void {
+    this.#followers.delete(follower)
     if (!wasOpen) this.#settled()
   }
 

@@ -12,7 +12,10 @@ import { MESSAGE_BYTES_MIN, MessagePattern } from './message.ts'
 import { MessageIds } from './message-ids.ts'
 import { Opening } from './opening.ts'
 import type { Pacer } from './pacer.ts'
+import { RoomCompany } from './rooms/company.ts'
+import { listenTo } from './rooms/link.ts'
 import { Schedule } from './schedule.ts'
+import { Subscriber } from './subscriber.ts'
 import { Tally } from './tally.ts'
 import { COUNTER, counterRow, type FromGenerator, type GeneratorStart, type ToGenerator } from './thread-message.ts'
 
@@ -67,6 +70,7 @@ export class Generator implements Exchange {
   readonly #window: number
   readonly #opener: Opening
   readonly #audience: Audience
+  readonly #company: RoomCompany | undefined
   readonly #open: Conversation[] = []
   #phase: 'connecting' | 'waiting' | 'sending' | 'draining' | 'done' = 'connecting'
   /** How many connections and subscribers were begun. */
@@ -106,15 +110,17 @@ export class Generator implements Exchange {
     this.pattern = new MessagePattern(sizeBytes, plan.seed, plan.transport === 'tcp')
     this.#scratch = Buffer.alloc(sizeBytes)
     const ids = start.ids === undefined ? undefined : new MessageIds(start.ids)
-    this.#opener = new Opening(plan, start.address, ids)
     this.#audience = new Audience({
       clock: around.clock,
       errors: this.errors,
       pattern: this.pattern,
       counters: start.counters,
       thread: start.thread,
+      follower: plan.rooms === undefined ? 'subscriber' : 'member',
       settled: () => void this.#opening--,
     })
+    this.#company = this.#companyOf(start)
+    this.#opener = new Opening(plan, start.address, ids, this.#company)
     this.#window = plan.load.kind === 'closed' ? plan.load.window : 0
     this.#counters = counterRow(start.counters, start.thread)
     this.#counters[COUNTER.sending] = 1
@@ -137,6 +143,7 @@ export class Generator implements Exchange {
     this.#phase = 'sending'
     this.#measureMs = times.measureMs
     this.#endMs = times.endMs
+    this.#company?.measure(times.measureMs, times.endMs)
     if (plan.load.kind === 'closed') {
       for (const conversation of this.#open) this.#queue(conversation)
       return
@@ -158,6 +165,7 @@ export class Generator implements Exchange {
 
   #send(conversation: Conversation, link: Link, dueMs: number, nowMs: number): void {
     this.pattern.write(this.#scratch, 0, conversation.number, conversation.ledger.next)
+    this.#company?.sent(conversation.number, conversation.ledger.next, dueMs)
     conversation.ledger.sent(dueMs, nowMs)
     this.#unanswered++
     this.#sent++
@@ -343,7 +351,10 @@ export class Generator implements Exchange {
 
   #subscribe(number: number): void {
     const { chat, timeoutMs } = this.#start.plan
-    if (chat !== undefined) this.#audience.subscribe(chat, timeoutMs, this.#opener.address(number))
+    const where = this.#opener.address(number)
+    const audience = this.#audience
+    if (chat !== undefined) audience.add(new Subscriber(chat, timeoutMs, where, audience))
+    else if (this.#company !== undefined) audience.add(listenTo(this.#company, number, where, audience))
   }
 
   #expire(nowMs: number): void {
@@ -362,6 +373,7 @@ export class Generator implements Exchange {
     this.#publish()
     this.#counters[COUNTER.sending] = 0
     this.#endMs = endMs
+    this.#company?.measure(this.#measureMs, endMs)
     this.#drainUntilMs = nowMs + drainMs + QUIET_MS
     if (Number.isNaN(this.#cpuMs)) this.#cpuMs = 0
     else this.#cpuMs += this.#threadCpuMs()
@@ -395,6 +407,9 @@ export class Generator implements Exchange {
         errors,
         latency: this.#latency.encode(),
         sendLag: this.#sendLag.encode(),
+        ...(this.#company === undefined
+          ? {}
+          : { fanOut: { deliveries: this.#company.measured, latency: this.#company.latency.encode() } }),
         sent: this.#sent,
         answered: this.#answered,
         wrong: this.#wrong,
@@ -404,6 +419,19 @@ export class Generator implements Exchange {
         cpuMs: Number.isNaN(this.#cpuMs) ? 0 : this.#cpuMs,
         noConnectionLeft: this.#noConnectionLeft,
       },
+    })
+  }
+
+  #companyOf({ plan, sendTimes }: GeneratorStart): RoomCompany | undefined {
+    const { rooms } = plan
+    if (rooms === undefined || sendTimes === undefined) return undefined
+    return new RoomCompany({
+      plan,
+      rooms,
+      sendTimes,
+      pattern: this.pattern,
+      audience: this.#audience,
+      clock: this.#clock,
     })
   }
 

@@ -6,6 +6,8 @@ import { lineLink } from './line-link.ts'
 import type { Link, LinkAddress, LinkListener } from './link.ts'
 import type { MessageIds } from './message-ids.ts'
 import type { LoadPlan } from './plan.ts'
+import type { RoomCompany } from './rooms/company.ts'
+import { RoomLink } from './rooms/link.ts'
 import { SessionLink, SessionRedis } from './session/link.ts'
 import { UdpLink } from './udp-link.ts'
 import { WsLink, requestOf as wsRequestOf } from './ws-link.ts'
@@ -18,14 +20,16 @@ export class Opening {
   readonly #plan: LoadPlan
   readonly #address: string
   readonly #ids: MessageIds | undefined
+  readonly #company: RoomCompany | undefined
   readonly #request: Buffer
   readonly #redis: SessionRedis | undefined
 
-  /** `ids` is what links of chat check theirs with. */
-  constructor(plan: LoadPlan, address: string, ids: MessageIds | undefined) {
+  /** `ids` is what links of chat check theirs with, `company` what members of a room share. */
+  constructor(plan: LoadPlan, address: string, ids: MessageIds | undefined, company: RoomCompany | undefined) {
     this.#plan = plan
     this.#address = address
     this.#ids = ids
+    this.#company = company
     this.#request = plan.http === undefined ? Buffer.alloc(0) : requestOf(plan, plan.http)
     this.#redis = plan.session === undefined ? undefined : new SessionRedis(plan.session)
   }
@@ -47,6 +51,9 @@ export class Opening {
         assert(redis !== undefined, 'a plan for the session proxy has one')
         return new SessionLink(plan, connection, where, redis, listener)
       }
+      case 'rooms':
+        assert(this.#company !== undefined, 'a plan for rooms has one')
+        return new RoomLink(this.#company, connection, where, listener)
       case 'chat': {
         const { chat, sizeBytes, timeoutMs } = plan
         const ids = this.#ids

@@ -18,16 +18,29 @@ const SIZE_BYTES_MAX = {
   udp: 65_507,
   ws: 1_048_576,
   chat: 4_000,
+  rooms: 64 * 1024 * 1024,
   http: 0,
   'session-proxy': 1_048_576,
 } as const
 const SUBSCRIBERS_MAX = 10_000
+/** Each member of a room keeps books of each sender. */
+const ROOM_SENDERS_MAX = 2_000
+/** A message that arrives in pieces is put together, at each member. */
+const ROOM_BYTES_MAX = 1024 ** 3
 /** A body is typed on the command line. */
 const BODY_BYTES_MAX = 1_048_576
 /** A datagram that did not come back within a second on its way through one machine or one network is lost. */
-const TIMEOUT_MS = { tcp: 5_000, udp: 1_000, ws: 5_000, chat: 5_000, http: 5_000, 'session-proxy': 5_000 } as const
+const TIMEOUT_MS = {
+  tcp: 5_000,
+  udp: 1_000,
+  ws: 5_000,
+  chat: 5_000,
+  rooms: 5_000,
+  http: 5_000,
+  'session-proxy': 5_000,
+} as const
 
-export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'http' | 'session-proxy'
+export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'rooms' | 'http' | 'session-proxy'
 
 /** Open: `ratePerSecond` over all connections, whatever comes back. Closed: `window` messages in flight per connection. */
 export type Load =
@@ -51,6 +64,14 @@ export interface ChatPlan {
   /** Connections that follow the chat; then there is only one chat. */
   readonly subscribers: number
   readonly token: string | undefined
+}
+
+/** Who is in the room, and what is said there. */
+export interface RoomsPlan {
+  /** Further members who only listen. */
+  readonly subscribers: number
+  /** Messages are files, not texts. */
+  readonly files: boolean
 }
 
 /** Where messages to sessions are published. */
@@ -92,6 +113,7 @@ export interface LoadPlan {
   readonly pid: number | undefined
   /** For the transport of that name. */
   readonly chat: ChatPlan | undefined
+  readonly rooms: RoomsPlan | undefined
   readonly http: HttpPlan | undefined
   readonly session: SessionTarget | undefined
 }
@@ -118,6 +140,7 @@ export interface LoadTestOptions {
   readonly chat?: string | number
   readonly sender?: string | number
   readonly subscribers?: string | number
+  readonly files?: boolean
   readonly token?: string
   readonly body?: string
   readonly redisUrl?: string
@@ -127,6 +150,7 @@ export interface LoadTestOptions {
 export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   echo: ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
   chat: ['chat://127.0.0.1:8081'],
+  rooms: ['rooms://127.0.0.1:8083'],
   'session-proxy': ['session-proxy://127.0.0.1:4040'],
 }
 
@@ -154,6 +178,7 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
   const place = targetOf(url, reader)
   const { transport } = place
   const chat = transport === 'chat' ? chatOf(reader) : undefined
+  const rooms = transport === 'rooms' ? roomsOf(reader) : undefined
   const http = transport === 'http' ? httpOf(reader) : undefined
   const session = transport === 'session-proxy' ? sessionOf(reader, around) : undefined
   refuseOthers(transport, reader)
@@ -193,6 +218,7 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
     insecure: options.insecure === true,
     pid: options.pid === undefined ? undefined : reader.whole('pid', 0, 1, 2 ** 31 - 1),
     chat,
+    rooms,
     http,
     session,
   }
@@ -215,6 +241,15 @@ function rangeOf(reader: OptionReader<LoadTestOptions>, name: 'chat' | 'sender')
   return { first: 1, last: 1 }
 }
 
+function roomsOf(reader: OptionReader<LoadTestOptions>): RoomsPlan {
+  const subscribers = reader.whole('subscribers', 0, 0, SUBSCRIBERS_MAX)
+  const senders = reader.whole('connections', 100, 1, ROOM_SENDERS_MAX)
+  const sizeBytes = reader.size('size', 64, MESSAGE_BYTES_MIN, SIZE_BYTES_MAX.rooms)
+  if ((senders + subscribers) * sizeBytes > ROOM_BYTES_MAX)
+    reader.problem(`--size for each member of the room is more than ${ROOM_BYTES_MAX} B in all`)
+  return { subscribers, files: reader.options.files === true }
+}
+
 function httpOf(reader: OptionReader<LoadTestOptions>): HttpPlan {
   const { body, token, size } = reader.options
   if (Buffer.byteLength(body ?? '') > BODY_BYTES_MAX) reader.problem(`--body has at most ${BODY_BYTES_MAX} bytes`)
@@ -230,9 +265,12 @@ function sessionOf(reader: OptionReader<LoadTestOptions>, around: PlanSurroundin
 
 /** What only another transport knows would be ignored silently. */
 function refuseOthers(transport: Transport, reader: OptionReader<LoadTestOptions>): void {
-  const { chat, sender, subscribers, token, body, redisUrl } = reader.options
-  const ofChat = [chat, sender, subscribers].some((value) => value !== undefined)
-  if (ofChat && transport !== 'chat') reader.problem('--chat, --sender and --subscribers need a chat target')
+  const { chat, sender, subscribers, files, token, body, redisUrl } = reader.options
+  const ofChat = [chat, sender].some((value) => value !== undefined)
+  if (ofChat && transport !== 'chat') reader.problem('--chat and --sender need a chat target')
+  if (subscribers !== undefined && transport !== 'chat' && transport !== 'rooms')
+    reader.problem('--subscribers needs a chat or rooms target')
+  if (files !== undefined && transport !== 'rooms') reader.problem('--files needs a rooms target')
   if (token !== undefined && transport !== 'chat' && transport !== 'http')
     reader.problem('--token needs a chat or http target')
   if (redisUrl !== undefined && transport !== 'session-proxy')
@@ -254,6 +292,7 @@ const SCHEMES: Readonly<Record<string, Transport>> = {
   udp: 'udp',
   http: 'http',
   chat: 'chat',
+  rooms: 'rooms',
   'session-proxy': 'session-proxy',
 }
 /** The URL class drops a port that is the scheme's default. */

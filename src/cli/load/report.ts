@@ -40,6 +40,8 @@ export interface RunReport {
   }
   /** Followers of the chat, and the messages of this run that reached them. */
   readonly subscribers?: { readonly wanted: number; readonly opened: number; readonly pushes: number }
+  /** In a room: what all members got in the measured time. */
+  readonly fanOut?: FanOutReport
   /** Answers that arrived in the measured time. */
   readonly throughput: { readonly measuredMs: number; readonly answers: number; readonly answersPerSecond: number }
   /** From the intended send time (open loop) or from the send (closed loop) to the answer. */
@@ -54,6 +56,17 @@ export interface RunReport {
   }
   readonly server?: ServerReport
   readonly warnings: readonly string[]
+}
+
+export interface FanOutReport {
+  /** Senders and listeners. */
+  readonly members: { readonly wanted: number; readonly opened: number }
+  readonly deliveries: number
+  readonly deliveriesPerSecond: number
+  /** Of content. */
+  readonly bytesPerSecond: number
+  /** As the latency of answers, of each delivery. */
+  readonly latency: LatencySummary
 }
 
 export type ServerReport =
@@ -100,14 +113,25 @@ export function warningsOf(report: Omit<RunReport, 'warnings'>): string[] {
 }
 
 export function formatReport(report: RunReport): string {
-  const lines = [`=== Load Test Results: ${report.target} ===`, ...loadLines(report), '', ...latencyLines(report)]
+  const { load, latency, fanOut } = report
+  const from = load.kind === 'open' ? 'intended send time' : 'send'
+  const lines = [
+    `=== Load Test Results: ${report.target} ===`,
+    ...loadLines(report),
+    '',
+    ...latencyLines('Latency Statistics', `from the ${from}, ${count(latency.count)} messages`, latency),
+  ]
+  if (fanOut !== undefined) {
+    const about = `from the ${from} to each member, ${count(fanOut.latency.count)} deliveries`
+    lines.push('', ...latencyLines('Fan-out Latency', about, fanOut.latency))
+  }
   const details = [...errorLines(report), ...serverLines(report), ...generatorLines(report)]
   const notes = report.warnings.map((warning) => `Warning: ${warning}`)
   return `${[...lines, '', ...details, ...notes].join('\n')}\n`
 }
 
 function loadLines(report: RunReport): string[] {
-  const { connections, messages, throughput, load, subscribers } = report
+  const { connections, messages, throughput, load, subscribers, fanOut } = report
   const how =
     load.kind === 'open'
       ? `open loop, ${count(load.ratePerSecond)} msg/s${load.poisson ? ' (Poisson)' : ''}`
@@ -124,15 +148,20 @@ function loadLines(report: RunReport): string[] {
       `Subscribers: ${count(subscribers.opened)} of ${count(subscribers.wanted)} opened, ${count(subscribers.pushes)} messages pushed`,
     )
   }
+  if (fanOut !== undefined) {
+    const { members, deliveries, deliveriesPerSecond, bytesPerSecond } = fanOut
+    lines.push(
+      `Fan-out:     ${count(deliveriesPerSecond)} deliveries/s, ${mebibytes(bytesPerSecond)}/s of content (${count(deliveries)} deliveries to ${count(members.opened)} of ${count(members.wanted)} members)`,
+    )
+  }
   if (report.endedEarly !== undefined) lines.push(`Ended early: ${report.endedEarly}`)
   return lines
 }
 
-function latencyLines({ latency, load }: RunReport): string[] {
-  if (latency.count === 0) return ['Latency Statistics:', '  no measurements']
-  const from = load.kind === 'open' ? 'intended send time' : 'send'
+function latencyLines(title: string, about: string, latency: LatencySummary): string[] {
+  if (latency.count === 0) return [`${title}:`, '  no measurements']
   return [
-    `Latency Statistics (from the ${from}, ${count(latency.count)} messages):`,
+    `${title} (${about}):`,
     ...(
       [
         ['Min', latency.minNs],

@@ -10,7 +10,8 @@ import { MessageIds } from './message-ids.ts'
 import type { LoadPlan } from './plan.ts'
 import { cpuNsBetween, type ProcessSample, sampleProcess } from './process-probe.ts'
 import { Progress, type TextSink } from './progress.ts'
-import { type RunReport, type ServerReport, warningsOf } from './report.ts'
+import { type FanOutReport, type RunReport, type ServerReport, warningsOf } from './report.ts'
+import { SendTimes } from './rooms/send-times.ts'
 import { Tally } from './tally.ts'
 import {
   allocateCounters,
@@ -57,13 +58,14 @@ class LoadRun {
     this.#counters = allocateCounters(plan.threads)
     const ids = plan.chat === undefined ? undefined : MessageIds.allocate()
     const shareOf = (count: number, thread: number): number => Math.floor((thread * count) / plan.threads)
-    const subscribers = plan.chat?.subscribers ?? 0
+    const sendTimes = plan.rooms === undefined ? undefined : SendTimes.allocate(plan.connections)
+    const subscribers = plan.chat?.subscribers ?? plan.rooms?.subscribers ?? 0
     for (let thread = 0; thread < plan.threads; thread++) {
       const first = shareOf(plan.connections, thread)
       const end = shareOf(plan.connections, thread + 1)
       const before = shareOf(subscribers, thread)
       const followers = { first: plan.connections + before, count: shareOf(subscribers, thread + 1) - before }
-      const common = { plan, address, ids, counters: this.#counters }
+      const common = { plan, address, ids, sendTimes, counters: this.#counters }
       this.#threads.push(new GeneratorThread({ ...common, thread, first, end, subscribers: followers }))
     }
     this.#progress = new Progress(around.progress)
@@ -176,6 +178,7 @@ class LoadRun {
               pushes: this.#sum(COUNTER.pushed),
             },
           }),
+      ...(plan.rooms === undefined ? {} : { fanOut: this.#fanOut(results, measuredMs) }),
       generator: {
         busy: results.map((result) => (result.measuredMs === 0 ? 0 : result.cpuMs / result.measuredMs)),
         cpuUsPerMessage: answers === 0 ? 0 : (total((result) => result.cpuMs) * 1_000) / answers,
@@ -184,6 +187,27 @@ class LoadRun {
       ...(server === undefined ? {} : { server }),
     }
     return { ...report, warnings: warningsOf(report) }
+  }
+
+  #fanOut(results: readonly GeneratorResult[], measuredMs: number): FanOutReport {
+    const { rooms, connections, sizeBytes } = this.#plan
+    const latency = new LatencyHistogram()
+    let deliveries = 0
+    for (const { fanOut } of results) {
+      deliveries += fanOut?.deliveries ?? 0
+      latency.addEncoded(fanOut?.latency ?? '')
+    }
+    const perSecond = measuredMs === 0 ? 0 : (deliveries / measuredMs) * 1_000
+    return {
+      members: {
+        wanted: connections + (rooms?.subscribers ?? 0),
+        opened: this.#sum(COUNTER.opened) + this.#sum(COUNTER.subscribed),
+      },
+      deliveries,
+      deliveriesPerSecond: perSecond,
+      bytesPerSecond: perSecond * sizeBytes,
+      latency: latency.summary(),
+    }
   }
 
   #serverReport(

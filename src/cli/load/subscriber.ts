@@ -8,6 +8,15 @@ import type { MessagePattern } from './message.ts'
 import { type ChatPlan, memberOf } from './plan.ts'
 import type { ErrorKind, Tally } from './tally.ts'
 
+/** Who has to hear all messages of the run that were acknowledged. */
+export interface Follower {
+  /** Messages of this run that have arrived. */
+  readonly received: number
+  /** In a room: others heard them in another order. */
+  readonly hasOtherOrder?: boolean
+  close(): void
+}
+
 /** What all subscribers of a thread share, and tell. */
 export interface SubscriberOwner {
   readonly pattern: MessagePattern
@@ -15,11 +24,10 @@ export interface SubscriberOwner {
   subscribed(): void
   pushed(): void
   /** It failed to open (`wasOpen` is false), or its connection ended. */
-  unsubscribed(subscriber: Subscriber, wasOpen: boolean): void
+  unsubscribed(subscriber: Follower, wasOpen: boolean): void
 }
 
-export class Subscriber {
-  /** Messages of this run that have arrived. */
+export class Subscriber implements Follower {
   received = 0
   readonly #chatId: number
   readonly #owner: SubscriberOwner

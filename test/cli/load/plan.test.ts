@@ -38,6 +38,7 @@ test('plan: the defaults', () => {
     insecure: false,
     pid: undefined,
     chat: undefined,
+    rooms: undefined,
     http: undefined,
     session: undefined,
   })
@@ -96,6 +97,21 @@ test('plan: chat: who writes where, and who listens', () => {
   for (const sender of ['0', '', '-', '1-', 'x', '1.5', '-1']) assert.equal(problemsOf('chat', { sender }).length, 1)
 })
 
+test('plan: rooms: who listens, what is said, and how much memory it may take', () => {
+  const plan = planOf('rooms')
+  assert.deepEqual([plan.url, plan.transport, plan.port], ['rooms://127.0.0.1:8083', 'rooms', 8083])
+  assert.deepEqual(plan.rooms, { subscribers: 0, files: false })
+  const files = planOf('rooms://h:1', { subscribers: 24, files: true, connections: 8, size: '32MiB' })
+  assert.deepEqual([files.rooms, files.sizeBytes], [{ subscribers: 24, files: true }, 32 * 1024 * 1024])
+  assert.deepEqual(problemsOf('rooms', { subscribers: 25, connections: 8, size: '32MiB' }), [
+    '--size for each member of the room is more than 1073741824 B in all',
+  ])
+  assert.deepEqual(problemsOf('rooms', { connections: 2_001, size: '65MiB' }), [
+    '--connections is 1 to 2000, not "2001"',
+    '--size is 17 B to 67108864 B, not "65MiB"',
+  ])
+})
+
 test('plan: http: GET, or POST of a body', () => {
   const get = planOf('http://h/path?q=1')
   assert.deepEqual([get.port, get.path, get.sizeBytes, get.timeoutMs], [80, '/path?q=1', 0, 5_000])
@@ -107,8 +123,10 @@ test('plan: http: GET, or POST of a body', () => {
     '--size has no meaning for http: the body is sent as it is',
     '--window is 1 to 1, not "2"',
   ])
-  assert.deepEqual(problemsOf('udp://h:1', { body: '', sender: 1, token: 'x' }), [
-    '--chat, --sender and --subscribers need a chat target',
+  assert.deepEqual(problemsOf('udp://h:1', { body: '', sender: 1, token: 'x', subscribers: 1, files: true }), [
+    '--chat and --sender need a chat target',
+    '--subscribers needs a chat or rooms target',
+    '--files needs a rooms target',
     '--token needs a chat or http target',
     '--body needs an http target',
   ])

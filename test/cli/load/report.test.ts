@@ -55,6 +55,24 @@ Generator:   1 thread, busy for 40 %, 13.13 µs of CPU per message
   )
 })
 
+test('report: a room tells what all its members got', () => {
+  const fanOut = {
+    members: { wanted: 110, opened: 109 },
+    deliveries: 54_500,
+    deliveriesPerSecond: 5_450,
+    bytesPerSecond: 5_450 * 64,
+    latency: { ...LATENCY, count: 54_500, maxNs: 9_000_000 },
+  }
+  const text = formatReport({ ...CLEAN, fanOut })
+  assert.ok(
+    text.includes(
+      '\nFan-out:     5,450 deliveries/s, 0.3 MiB/s of content (54,500 deliveries to 109 of 110 members)\n\nLatency Statistics (from the send, 500 messages):\n',
+    ),
+  )
+  assert.match(text, /\n\nFan-out Latency \(from the send to each member, 54,500 deliveries\):\n {2}Min: {5}412\.1µs\n/)
+  assert.match(text, / {2}Max: {5}9ms\n\nErrors: {6}0\n/)
+})
+
 test('report: an open loop with errors, a server process and an early end', () => {
   const text = formatReport({
     ...CLEAN,
