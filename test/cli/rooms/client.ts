@@ -1,7 +1,4 @@
 // The client in this process, without a terminal: what it is told to say, what it printed, how it ended.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type RoomsClientOptions, runRoomsClient } from '../../../src/cli/rooms-client.ts'
 import { waitUntil } from '../../harness/wait.ts'
@@ -39,18 +36,5 @@ export class Client implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.interrupt()
     await this.status
-  }
-}
-
-/** A folder that is gone after the test. */
-export class Folder implements Disposable {
-  readonly path: string
-
-  constructor() {
-    this.path = mkdtempSync(join(tmpdir(), 'polyloop-rooms-'))
-  }
-
-  [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true })
   }
 }

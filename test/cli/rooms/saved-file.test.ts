@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { numbered, openSaveDirectory, SavedFile, safeNameOf } from '../../../src/cli/rooms/saved-file.ts'
-import { Folder } from './client.ts'
+import { Folder } from './folder.ts'
 
 test('saved file: the name is a base name that a file may have', () => {
   const names = [
