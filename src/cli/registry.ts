@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./load-test.ts'),
   },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },
+  {
+    name: 'cluster',
+    summary: 'hosts and a Redis on this machine, to try things out',
+    load: () => import('./cluster.ts'),
+  },
   { name: 'top', summary: 'the shards of the running server, live', load: () => import('./top.ts') },
   {
     name: 'actors',
