@@ -4,6 +4,7 @@ import type { CommandRow } from './command.ts'
 export const COMMANDS: readonly CommandRow[] = [
   { name: 'start', summary: 'run the services', load: () => import('./start.ts') },
   { name: 'echo-server', summary: 'run the echo service alone', load: () => import('./echo-server.ts') },
+  { name: 'rooms-server', summary: 'run the rooms service alone', load: () => import('./rooms-server.ts') },
   {
     name: 'echo-client',
     summary: 'TCP client: says one thing, prints what comes back',

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { METRIC_NAMES } from '../../src/observe/family.ts'
 import { ECHO_FAMILIES } from '../../src/services/echo/counter.ts'
+import { ROOMS_FAMILIES } from '../../src/services/rooms/counter.ts'
 import { SESSION_PROXY_FAMILIES } from '../../src/services/session-proxy/counter.ts'
 import { LineClient } from '../harness/line-client.ts'
 import { type Server, startServer } from '../harness/server.ts'
@@ -32,7 +33,7 @@ after(async () => {
   assert.deepEqual(server.stray, [])
 })
 
-test('admin: /metrics parses and has every family of the runtime, of echo and of the session proxy', async () => {
+test('admin: /metrics parses and has every family of the runtime, of echo, of the session proxy and of rooms', async () => {
   const response = await server.fetch('/metrics')
   assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
   const { families } = await server.metrics()
@@ -47,7 +48,7 @@ test('admin: /metrics parses and has every family of the runtime, of echo and of
 test('admin: /health names all enabled services, all shards and all listeners', async () => {
   const health = await server.health()
   assert.equal(health.status, 'healthy')
-  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'session-proxy', 'fault'])
+  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'session-proxy', 'rooms', 'fault'])
   assert.deepEqual(
     health.shards.map(({ id, state }) => [id, state]),
     [
@@ -114,7 +115,7 @@ test('admin: no label contains an address, a client or session id, or a token', 
   const told = [...values].filter((value) => value !== version && value !== process.version)
   assert.ok(told.length > 10)
   for (const value of told) {
-    assert.match(value, /^(invalid_utf8|[A-Za-z_/{}.-]{1,32}|\d+(\.\d+)?|\+Inf)$/)
+    assert.match(value, /^(invalid_utf8|utf8|not_utf8|[A-Za-z_/{}.-]{1,32}|\d+(\.\d+)?|\+Inf)$/)
     assert.ok(!value.includes(session) && !/\d+\.\d+\.\d+\.\d+/.test(value))
   }
   // Numbers are shards and bucket bounds, never ports.

@@ -46,6 +46,7 @@ const FREE_PORTS: Settings = {
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,
+  'services.rooms.tcp.port': 0,
   'services.session-proxy.ws.port': 0,
 }
 

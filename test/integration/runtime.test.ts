@@ -28,6 +28,7 @@ const FREE: Readonly<Record<string, string | number>> = {
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,
   'services.session-proxy.ws.port': 0,
+  'services.rooms.tcp.port': 0,
 }
 
 /** Takes the log's lines instead of stdout. */

@@ -15,6 +15,7 @@ const SETTINGS = {
   'admin.port': 0,
   'store.kind': 'memory',
   'services.session-proxy.ws.port': 0,
+  'services.rooms.tcp.port': 0,
   'services.session-proxy.browserAuth': true,
   'services.session-proxy.pingInterval': '400ms',
   'services.session-proxy.pingTimeout': '1500ms',

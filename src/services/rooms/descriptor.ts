@@ -9,6 +9,8 @@
 export const DESCRIPTOR_BYTES = 16
 /** The longest header that a descriptor can announce. */
 export const HEADER_BYTES_MAX = 0xffff
+/** The longest header that a server takes. */
+export const CLIENT_HEADER_BYTES_MAX = 4_096
 
 export const MESSAGE_TYPE = {
   login: 1,

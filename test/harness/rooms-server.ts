@@ -1,0 +1,62 @@
+// The rooms service as a process on a free port, with a spool directory of its own.
+import { readdirSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RoomsMember } from './rooms-member.ts'
+import { type Server, type ServerOptions, type Settings, startServer } from './server.ts'
+
+const OTHERS_OFF: Settings = {
+  'services.echo.enabled': false,
+  'services.chat.enabled': false,
+  'services.session-proxy.enabled': false,
+}
+
+export class RoomsServer implements AsyncDisposable {
+  readonly server: Server
+  readonly #folder: string
+
+  constructor(folder: string, server: Server) {
+    this.#folder = folder
+    this.server = server
+  }
+
+  static async start(options: ServerOptions = {}): Promise<RoomsServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'polyloop-rooms-'))
+    const settings = { ...OTHERS_OFF, 'services.rooms.spoolDirectory': join(folder, 'spool'), ...options.settings }
+    try {
+      return new RoomsServer(folder, await startServer({ ...options, settings }))
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  get port(): number {
+    return this.server.port('rooms.tcp')
+  }
+
+  /** A connection that has not logged in. */
+  open(): Promise<RoomsMember> {
+    return RoomsMember.open(this.port)
+  }
+
+  /** Somebody who is in the room, and has seen that. */
+  async join(name: string): Promise<RoomsMember> {
+    const member = await this.open()
+    await member.login(name)
+    return member
+  }
+
+  /** What lies below the folder of the spool and everything beside it. */
+  files(): string[] {
+    return readdirSync(this.#folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
