@@ -43,7 +43,7 @@ export const COMMANDS: readonly CommandRow[] = [
   },
   {
     name: 'load-test',
-    summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat and the session proxy',
+    summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat, rooms and the session proxy',
     load: () => import('./load-test.ts'),
   },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },
