@@ -13,6 +13,7 @@ const SHARDS = 2
 const MEMBERS = 6
 const PER_SECOND = 200
 const KEYS = 1_000_000
+const MOVED_MS_MAX = 30_000
 const DURABLE = ['appendonly yes', 'appendfsync always']
 
 let redis: RedisServer
@@ -45,6 +46,14 @@ async function openOn(host: number, topic: string): Promise<TopicCrowd> {
   for (const reader of crowd.readers) reader.keepsKeys = true
   await crowd.subscribe(topic)
   return crowd
+}
+
+async function move(host: Server, path: string, body: object): Promise<void> {
+  const done = (): number => host.logged('runtime.move_done').length
+  const before = done()
+  const headers = { 'content-type': 'application/json' }
+  assert.equal((await host.fetch(path, { method: 'POST', headers, body: JSON.stringify(body) })).status, 202)
+  await waitUntil(`${path} is done`, () => done() > before, MOVED_MS_MAX)
 }
 
 function placesOf(crowd: TopicCrowd, topic: string): TopicPlace[] {
@@ -150,6 +159,30 @@ test('hosts: shards killed one after the other, topics that live there go on whe
   using back = await openOn(0, topics[0] as string)
   assert.equal(placesOf(back, topics[0] as string)[0]?.epoch, placesOf(two, topics[0] as string)[0]?.epoch)
   assert.deepEqual(one.faults, [])
+})
+
+test('hosts: a reload, and other numbers of shards, cost nobody a message', async () => {
+  const topics = ['whole.i', 'cut.j']
+  using one = await openOn(0, topics[0] as string)
+  using two = await openOn(1, topics[0] as string)
+  for (const crowd of [one, two]) await crowd.subscribe(topics[1] as string)
+  for (const topic of topics) await run(one, topic)
+  await waitUntil('all hear', () => topics.every((topic) => two.reached(topic) > PER_SECOND / 4))
+  const host = hosts[0] as Server
+  for (const [path, body] of [
+    ['/api/v1/reload', {}],
+    ['/api/v1/shards', { count: 3 }],
+    ['/api/v1/shards', { count: 2 }],
+  ] as const) {
+    const reached = two.reached('cut.j')
+    await move(host, path, body)
+    await waitUntil('it goes on', () => two.reached('cut.j') > reached + PER_SECOND / 4)
+  }
+  for (const topic of topics) {
+    const published = await stop(one, topic)
+    await waitUntil('all have all', () => [one, two].every((crowd) => crowd.reached(topic) === published))
+    for (const { gaps } of [one, two].flatMap((crowd) => placesOf(crowd, topic))) assert.deepEqual(gaps, [])
+  }
 })
 
 test('hosts: Redis away: what is published is lost and counted, who subscribes waits; back again, all go on', async () => {
