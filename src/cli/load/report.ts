@@ -190,16 +190,19 @@ function errorLines({ errors }: RunReport): string[] {
   return lines
 }
 
-function serverLines({ server, connections }: RunReport): string[] {
+function serverLines({ server, connections, throughput, fanOut }: RunReport): string[] {
   if (server === undefined) return []
   if ('unavailable' in server) return [`Server:      process ${server.pid}: ${server.unavailable}`]
   const { before, connected, after } = server.residentBytes
-  const each =
-    connections.opened === 0
+  const opened = fanOut?.members.opened ?? connections.opened
+  const each = opened === 0 ? '' : ` (${((connected - before) / 1024 / opened).toFixed(1)} KiB per connection)`
+  // Nearly all a message costs in a room is what its deliveries cost.
+  const perDelivery =
+    fanOut === undefined || fanOut.deliveries === 0
       ? ''
-      : ` (${((connected - before) / 1024 / connections.opened).toFixed(1)} KiB per connection)`
+      : ` (${((server.cpuUsPerMessage * throughput.answers) / fanOut.deliveries).toFixed(2)} per delivery)`
   return [
-    `Server:      ${server.cpuUsPerMessage.toFixed(2)} µs of CPU per message, ${server.cores.toFixed(2)} cores, ${server.threads} threads`,
+    `Server:      ${server.cpuUsPerMessage.toFixed(2)} µs of CPU per message${perDelivery}, ${server.cores.toFixed(2)} cores, ${server.threads} threads`,
     `             resident ${mebibytes(before)} before, ${mebibytes(connected)} connected${each}, ${mebibytes(after)} after`,
   ]
 }

@@ -63,14 +63,25 @@ test('report: a room tells what all its members got', () => {
     bytesPerSecond: 5_450 * 64,
     latency: { ...LATENCY, count: 54_500, maxNs: 9_000_000 },
   }
-  const text = formatReport({ ...CLEAN, fanOut })
+  const server = {
+    pid: 1,
+    cpuUsPerMessage: 1_090,
+    cores: 0.5,
+    threads: 3,
+    residentBytes: { before: 0, connected: 109 * 2_048, after: 0 },
+  }
+  const text = formatReport({ ...CLEAN, fanOut, server })
   assert.ok(
     text.includes(
       '\nFan-out:     5,450 deliveries/s, 0.3 MiB/s of content (54,500 deliveries to 109 of 110 members)\n\nLatency Statistics (from the send, 500 messages):\n',
     ),
   )
   assert.match(text, /\n\nFan-out Latency \(from the send to each member, 54,500 deliveries\):\n {2}Min: {5}412\.1µs\n/)
-  assert.match(text, / {2}Max: {5}9ms\n\nErrors: {6}0\n/)
+  assert.match(
+    text,
+    / {2}Max: {5}9ms\n\nErrors: {6}0\nServer: {6}1090\.00 µs of CPU per message \(10\.00 per delivery\), /,
+  )
+  assert.match(text, /\(2\.0 KiB per connection\)/)
 })
 
 test('report: an open loop with errors, a server process and an early end', () => {
