@@ -10,6 +10,7 @@ const QUIET = {
   'net.maxConnections': 100,
   'services.chat.enabled': false,
   'services.echo.enabled': false,
+  'services.hub.enabled': false,
   'services.session-proxy.enabled': false,
 }
 

@@ -12,9 +12,11 @@ const HEAD_BYTES = 13
 export interface TopicListener {
   /** `payload` never changes and may be kept. */
   message(payload: Buffer, offset: number, isText: boolean): void
+  /** Behind messages that came together. */
+  batchEnd(): void
   /**
-   * `subscribed` begins it: messages behind `offset` follow, and all that is kept is among them. `isWhole`: nothing
-   * more of the past follows than what came up to the offset `head`.
+   * `subscribed` begins it: messages behind `offset` follow, and all that is kept is among them. What is up to `head` was
+   * there before.
    */
   event(event: TopicEvent, head: number): void
 }
@@ -55,6 +57,7 @@ export class TopicTap implements TopicConnection {
       this.#listener.message(packed.subarray(start, end), packed.readDoubleLE(at + 4), packed[at + 12] === 1)
       at = end
     }
+    this.#listener.batchEnd()
   }
 
   /** The relay's: what happens to the subscription. */

@@ -7,6 +7,7 @@ import { isTopic, type TopicDefinition } from '../actor/topic-definition.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { chat } from './chat/chat.ts'
 import { echo } from './echo/echo.ts'
+import { hub } from './hub/hub.ts'
 import { rooms } from './rooms/rooms.ts'
 import { isService, type ServiceDefinition } from './service.ts'
 import { sessionProxy } from './session-proxy/session-proxy.ts'
@@ -16,6 +17,7 @@ export const SERVICES: readonly ServiceDefinition[] = [
   chat as ServiceDefinition,
   sessionProxy as ServiceDefinition,
   rooms as ServiceDefinition,
+  hub as ServiceDefinition,
 ]
 
 /** What modules define. */

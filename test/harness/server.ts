@@ -47,6 +47,7 @@ const FREE_PORTS: Settings = {
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,
   'services.rooms.tcp.port': 0,
+  'services.hub.ws.port': 0,
   'services.session-proxy.ws.port': 0,
 }
 

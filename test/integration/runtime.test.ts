@@ -27,6 +27,7 @@ const FREE: Readonly<Record<string, string | number>> = {
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,
+  'services.hub.ws.port': 0,
   'services.session-proxy.ws.port': 0,
   'services.rooms.tcp.port': 0,
 }

@@ -30,6 +30,7 @@ function start(): Promise<Runtime> {
     logStream: new CapturedLog(),
     settings: {
       'admin.port': 0,
+      'services.hub.ws.port': 0,
       'services.session-proxy.ws.port': 0,
       'bridge.redis.url': redis.url,
       'bridge.redis.backoff.max': '200ms',

@@ -14,6 +14,7 @@ const LARGEST = JSON.stringify('x'.repeat(1024 * 1024 - 2))
 const SETTINGS = {
   'admin.port': 0,
   'store.kind': 'memory',
+  'services.hub.ws.port': 0,
   'services.session-proxy.ws.port': 0,
   'services.rooms.tcp.port': 0,
   'services.session-proxy.browserAuth': true,

@@ -20,6 +20,7 @@ const ECHO = {
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,
+  'services.hub.enabled': false,
   'services.session-proxy.enabled': false,
 }
 const KEEPER = { ...ECHO, 'services.keeper.tcp.port': 0 }

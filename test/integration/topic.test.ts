@@ -29,6 +29,7 @@ const FREE_PORTS = {
   'services.echo.tcp.port': 0,
   'services.echo.udp.port': 0,
   'services.echo.ws.port': 0,
+  'services.hub.ws.port': 0,
   'services.session-proxy.ws.port': 0,
   'services.rooms.tcp.port': 0,
 }

@@ -4,8 +4,8 @@
 import type { ChannelListener, ChannelPosition, ChannelSubscription } from '../../bridge/bridge.ts'
 import type { Connection } from '../../net/connection.ts'
 import { encodeFrame, OPCODE } from '../../net/websocket/frame.ts'
+import { type FrozenHeartbeat, Heartbeat } from '../heartbeat.ts'
 import type { ProxyEdge } from './edge.ts'
-import { type FrozenHeartbeat, Heartbeat } from './heartbeat.ts'
 
 /** What one client may have on the way to the bridge; beyond it is not read from. So it cannot take up all of the way. */
 export const UPSTREAM_MESSAGES_MAX = 128

@@ -31,6 +31,7 @@ before(async () => {
     settings: {
       'admin.port': 0,
       'services.echo.enabled': false,
+      'services.hub.enabled': false,
       'services.session-proxy.enabled': false,
       'services.chat.http.port': 0,
       'services.chat.tcp.port': 0,

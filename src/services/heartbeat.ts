@@ -1,7 +1,7 @@
 // Whether a client is still there: pings it, and notices when nothing comes any more. One timer on the shard's wheel.
 //
 //   at each timer:  silent for `timeoutMs` ──▶ dead()     time for a ping ──▶ ping()     else: too early, look again
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock } from '../lib/clock.ts'
 
 export interface HeartbeatOptions {
   readonly clock: Clock

@@ -1,0 +1,153 @@
+// How a session is found again by a reconnection token: with a connection on this shard, on its way to the bridge, in the
+// bridge, or with a connection of another shard or host, which gives it up. Whoever takes the session wins; with it all its
+// tokens are void. [PROTOCOLS 4.7]
+import type { Bridge } from '../../bridge/bridge.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { errorFields, type LimitedLogger } from '../../observe/logger.ts'
+import type { ServiceContext } from '../service.ts'
+import type { Identity } from './identity.ts'
+import { keyOfSession, type LiveSession, type SessionBook } from './session-book.ts'
+import type { ReconnectionToken } from './session-id.ts'
+import { decodeRecord, holdsToken, type SessionRecord } from './session-record.ts'
+import type { ShardLine } from './shard-line.ts'
+
+/** How long a shard may take to give a session up; then it hangs, and has lost it. */
+const SURRENDER_MS = 2_000
+/** A session may move from shard to shard just now. */
+const ATTEMPTS_MAX = 5
+const MOVED_ATTEMPTS = 2
+const AGAIN_MS = 50
+/** A session is not restored so long after its JWT expired. */
+const EXPIRED_MS_MAX = 300_000
+
+/** What a shard is asked for. */
+export interface Surrender {
+  readonly ask: 'surrender'
+  readonly session: string
+  readonly digest: string
+  /** Undefined: whoever has the token. */
+  readonly user?: string | null
+}
+
+export type Surrendered =
+  | { readonly state: 'record'; readonly record: SessionRecord }
+  /** `unknown`: it is not here. `refused`: the token is void, or it is another user's session. */
+  | { readonly state: 'unknown' | 'refused' }
+
+export interface RestorerOptions<Live extends LiveSession> {
+  readonly book: SessionBook<Live>
+  readonly bridge: Bridge
+  readonly line: ShardLine
+  readonly clock: Clock
+  readonly after: ServiceContext<unknown>['after']
+  readonly shard: string
+  readonly failed: LimitedLogger
+}
+
+export class Restorer<Live extends LiveSession> {
+  readonly #options: RestorerOptions<Live>
+
+  constructor(options: RestorerOptions<Live>) {
+    this.#options = options
+  }
+
+  /** The session, which is the caller's from now on; undefined: the token opens none. Never rejects. */
+  async restore(token: ReconnectionToken, identity: Identity | undefined): Promise<SessionRecord | undefined> {
+    const { failed, shard, line, book } = this.#options
+    try {
+      const record = await this.#find(token, identity)
+      if (record !== undefined) {
+        book.back(record.id)
+        if (record.from !== shard) line.tell(record.from, { back: record.id })
+      }
+      return record
+    } catch (error) {
+      failed.warn(errorFields(error))
+      return undefined
+    }
+  }
+
+  /** Nobody came for it after all. */
+  async giveBack(record: SessionRecord): Promise<void> {
+    await this.#options.book.save({ ...record, owner: null })
+  }
+
+  /** Another shard, or this one, wants a session that may be here. */
+  surrender({ session, digest, user }: Surrender): Surrendered {
+    const { book, clock } = this.#options
+    const live = book.live.get(session)
+    const parting = live === undefined ? book.parting(session) : undefined
+    if (live === undefined && parting === undefined) return { state: 'unknown' }
+    let record: SessionRecord | undefined
+    if (live !== undefined) record = live.surrender(digest, user)
+    else if (parting !== undefined && opens(parting, digest, user, clock.wallMs())) record = book.takeParting(session)
+    if (record === undefined) return { state: 'refused' }
+    // Behind whatever was on its way there.
+    void book.remove(session)
+    return { state: 'record', record }
+  }
+
+  async #find(
+    { sessionId, digest }: ReconnectionToken,
+    identity: Identity | undefined,
+  ): Promise<SessionRecord | undefined> {
+    const { bridge, line, clock, shard } = this.#options
+    const user = identity === undefined ? {} : { user: identity.userId }
+    const wanted: Surrender = { ask: 'surrender', session: sessionId, digest, ...user }
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const here = this.surrender(wanted)
+      if (here.state !== 'unknown') return this.#usable(here, identity)
+      const found = decodeRecord(await bridge.get({ key: keyOfSession(sessionId) }))
+      if (found === undefined || !opens(found, digest, wanted.user, clock.wallMs())) return undefined
+      if (!isUsable(found, identity, clock.wallMs())) return undefined
+      if (found.owner === shard && attempt < MOVED_ATTEMPTS) {
+        // It was here, and has moved: its new shard is about to say so.
+        await this.#pause()
+        continue
+      }
+      if (found.owner !== null && found.owner !== shard) {
+        const answer = await line.ask<Surrendered>(found.owner, wanted, SURRENDER_MS)
+        if (answer.state === 'answered') {
+          const [surrendered] = answer.parts
+          if (surrendered !== undefined && surrendered.state !== 'unknown') return this.#usable(surrendered, identity)
+          // It has moved, or has ended and is being written.
+          await this.#pause()
+          continue
+        }
+      }
+      const taken = decodeRecord(await bridge.take({ key: keyOfSession(sessionId) }))
+      if (taken === undefined) return undefined
+      if (opens(taken, digest, wanted.user, clock.wallMs())) return taken
+      // It was written anew in between, and this token is not among those any more.
+      await this.#options.book.save(taken)
+      return undefined
+    }
+    return undefined
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => void this.#options.after(AGAIN_MS, resolve))
+  }
+
+  #usable(answer: Surrendered, identity: Identity | undefined): SessionRecord | undefined {
+    if (answer.state !== 'record') return undefined
+    return isUsable(answer.record, identity, this.#options.clock.wallMs()) ? answer.record : undefined
+  }
+}
+
+/** The token is one of its, and it is not another user's. */
+export function opens(
+  { tokens, identity }: Pick<SessionRecord, 'tokens' | 'identity'>,
+  digest: string,
+  user: string | null | undefined,
+  wallMs: number,
+): boolean {
+  const holds = holdsToken(tokens, digest, wallMs)
+  return holds && (user === undefined || user === identity.userId)
+}
+
+/** A JWT in the request counts instead of the session's own. */
+function isUsable(record: SessionRecord, identity: Identity | undefined, wallMs: number): boolean {
+  const { expiresMs } = identity ?? record.identity
+  return expiresMs === undefined || wallMs - expiresMs <= EXPIRED_MS_MAX
+}

@@ -1,0 +1,65 @@
+// What the hub says to clients, in the words of the protocol. Replies are written by hand, member by member in its order.
+// [PROTOCOLS 4.2, 4.3]
+import { BINARY_TYPES } from './binary-message.ts'
+
+export const TEXT = {
+  notJson: 'Invalid JSON format',
+  notObject: 'Error processing message: expected a JSON object',
+  channelsNoArray: 'channels must be an array',
+  channelsBad: 'channels must be an array of at most 64 strings',
+  rateLimited: 'Rate limit exceeded',
+  dataNoObject: 'data must be an object',
+  eventTypeBad: 'event_type must be a string of 1 to 128 characters',
+  positionsBad: 'positions must be an object of {epoch, offset}',
+  tokensForUsers: 'Reconnection tokens are only available for authenticated users',
+  tokenFailed: 'Failed to create reconnection token',
+  broadcastFailed: 'Broadcast failed: the server is overloaded',
+  tooLarge: 'Message too large',
+  channelMissing: 'metadata.channel is missing',
+} as const
+
+export const CLOSE = {
+  idle: { code: 1001, reason: 'idle timeout' },
+  tooLarge: { code: 1009, reason: 'message too large' },
+  resumed: { code: 4500, reason: 'session resumed elsewhere' },
+  expired: { code: 4501, reason: 'token expired' },
+} as const
+
+/** The types of frames that are no events; `message_type` of metrics. */
+export const FRAME_TYPES = [
+  'connected',
+  'session_restored',
+  'pong',
+  'ping',
+  'subscribed',
+  'unsubscribed',
+  'subscriptions',
+  'reconnection_token',
+  'options',
+  'broadcast_ack',
+  'recovered',
+  'error',
+  'disconnected',
+] as const
+export type FrameType = (typeof FRAME_TYPES)[number]
+
+/** Event types that binary messages have for those who get no binary frames. */
+export const BINARY_EVENTS: readonly string[] = BINARY_TYPES.map((type) => `binary.${type.toLowerCase()}`)
+
+export function timestampOf(wallMs: number): string {
+  return new Date(wallMs).toISOString()
+}
+
+/** `id`: `,"id":…` or nothing; it is the last member. */
+export function errorJson(message: string, id = '', more = ''): string {
+  return `{"type":"error","message":${JSON.stringify(message)}${more}${id}}`
+}
+
+export function unknownType(type: unknown): string {
+  const text = type === undefined || type === null ? 'None' : typeof type === 'string' ? type : JSON.stringify(type)
+  return `Unknown message type: ${text.slice(0, 64)}`
+}
+
+export function retryAfterJson(seconds: number): string {
+  return `,"retry_after":${Number(seconds.toFixed(3)) || 0.001}`
+}
