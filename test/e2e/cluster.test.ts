@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { LineClient } from '../harness/line-client.ts'
 import { waitUntil, within } from '../harness/wait.ts'
 import { WebSocketClient } from '../harness/web-socket-client.ts'
 
@@ -18,7 +19,7 @@ const SHIFT_MIN = 11_000
 const SHIFT_RANGE = 10_000
 
 /** Of host 1, without the shift. */
-const PORT = { sessions: 4040, rooms: 8092, admin: 9464 } as const
+const PORT = { chat: 8081, sessions: 4040, rooms: 8092, admin: 9464 } as const
 const STEP = 100
 
 const data = mkdtempSync(join(tmpdir(), 'polyloop-cluster-'))
@@ -132,6 +133,17 @@ test('cluster: a session and a room span the hosts, also when one of them is kil
   for (const client of [ada, bob]) assert.deepEqual(JSON.parse((await textOf(client)) ?? ''), second)
   await tellSession(3, '{"from":3}')
   assert.equal(await textOf(session), '{"from":3}')
+})
+
+test('cluster: a chat is one for all hosts', async () => {
+  using reader = await LineClient.open({ port: PORT.chat + shift })
+  assert.match((await reader.ask('{"packet_type":"Subscribe","chat_id":1}')) ?? '', /"success":true/)
+  using writer = await LineClient.open({ port: PORT.chat + 2 * STEP + shift })
+  const message = { chat_id: 1, sender_id: 1, content: 'hello' }
+  const ack = JSON.parse((await writer.ask(JSON.stringify({ packet_type: 'SendMessage', message }))) ?? '')
+  assert.equal(ack.success, true)
+  const push = JSON.parse((await reader.next()) ?? '')
+  assert.deepEqual([push.packet_type, push.message.id, push.message.content], ['Message', ack.message_id, 'hello'])
 })
 
 test('cluster: Ctrl-C ends hosts and Redis in good order, also one that is about to start again', async () => {
