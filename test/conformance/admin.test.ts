@@ -37,8 +37,8 @@ test('admin: /metrics parses and has every family of the runtime, of echo, of th
   const response = await server.fetch('/metrics')
   assert.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
   const { families } = await server.metrics()
-  const tables = [...Object.values(ECHO_FAMILIES), ...Object.values(SESSION_PROXY_FAMILIES)]
-  const wanted = [...METRIC_NAMES, ...tables.map(({ name }) => name)]
+  const tables = [ECHO_FAMILIES, SESSION_PROXY_FAMILIES, ROOMS_FAMILIES]
+  const wanted = [...METRIC_NAMES, ...tables.flatMap((table) => Object.values(table).map(({ name }) => name))]
   assert.deepEqual(
     wanted.filter((name) => !families.has(name)),
     [],

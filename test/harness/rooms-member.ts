@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { encodeDescriptor, encodeFrame, HEADER_BYTES_MAX, MESSAGE_TYPE } from '../../src/services/rooms/descriptor.ts'
 import { type FrameCourse, FrameParser, type FrameSink } from '../../src/services/rooms/frame-parser.ts'
-import { waitUntil, within } from './wait.ts'
+import { within } from './wait.ts'
 
 /** Longer contents are not kept. */
 const KEPT_BYTES_MAX = 1024 * 1024
@@ -65,6 +65,8 @@ export class RoomsMember implements Disposable {
   readonly ended: Promise<void>
   bytesRead = 0
   #hasEnded = false
+  /** Settles when something came. */
+  #changed: PromiseWithResolvers<void> | undefined
   readonly #collector = new Collector()
   readonly #parser = new FrameParser(this.#collector, { headerBytesMax: HEADER_BYTES_MAX })
 
@@ -73,11 +75,13 @@ export class RoomsMember implements Disposable {
     socket.on('data', (bytes: Buffer) => {
       this.bytesRead += bytes.length
       this.#parser.push(bytes)
+      this.#change()
     })
     socket.on('error', () => {}) // resets are what some tests are about
     this.ended = new Promise((resolve) => {
       const end = (): void => {
         this.#hasEnded = true
+        this.#change()
         resolve()
       }
       socket.once('end', end)
@@ -143,16 +147,13 @@ export class RoomsMember implements Disposable {
 
   /** Takes the next frame. */
   async next(what = 'a frame', deadlineMs?: number): Promise<Received> {
-    const frame = await waitUntil(
-      what,
-      () => {
-        const first = this.frames.shift()
-        if (first === undefined && this.#hasEnded) throw new Error(`the connection ended before ${what}`)
-        return first
-      },
-      deadlineMs,
-    )
-    return frame
+    for (;;) {
+      const first = this.frames.shift()
+      if (first !== undefined) return first
+      if (this.#hasEnded) throw new Error(`the connection ended before ${what}`)
+      this.#changed ??= Promise.withResolvers<void>()
+      await within(what, this.#changed.promise, deadlineMs)
+    }
   }
 
   /** Takes the next frame of that type, and drops those before it. */
@@ -166,6 +167,11 @@ export class RoomsMember implements Disposable {
   /** Takes the next text, and drops what is before it. */
   text(): Promise<Received> {
     return this.nextOf(MESSAGE_TYPE.utf8)
+  }
+
+  #change(): void {
+    this.#changed?.resolve()
+    this.#changed = undefined
   }
 
   async end(deadlineMs?: number): Promise<void> {

@@ -1,5 +1,5 @@
 // The rooms service as a process on a free port, with a spool directory of its own.
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { type Server, type ServerOptions, type Settings, startServer } from './s
 const OTHERS_OFF: Settings = {
   'services.echo.enabled': false,
   'services.chat.enabled': false,
+  'services.hub.enabled': false,
   'services.session-proxy.enabled': false,
 }
 
@@ -53,6 +54,11 @@ export class RoomsServer implements AsyncDisposable {
     return readdirSync(this.#folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name))
+  }
+
+  /** The permissions of a file or directory. */
+  modeOf(path: string): number {
+    return statSync(path).mode & 0o777
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,6 +11,8 @@ export const DESCRIPTOR_BYTES = 16
 export const HEADER_BYTES_MAX = 0xffff
 /** The longest header that a server takes. */
 export const CLIENT_HEADER_BYTES_MAX = 4_096
+/** What a frame before the login may have; it is ignored. */
+export const LOGIN_CONTENT_BYTES_MAX = 64 * 1024
 
 export const MESSAGE_TYPE = {
   login: 1,

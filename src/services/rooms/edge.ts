@@ -14,7 +14,7 @@ import { SpoolReaders } from './spool-reader.ts'
 
 export type EdgeContext = Pick<
   ServiceContext<RoomsConfig>,
-  'config' | 'clock' | 'log' | 'metrics' | 'after' | 'actor' | 'subscribe'
+  'config' | 'clock' | 'log' | 'metrics' | 'after' | 'actor' | 'subscribe' | 'shard'
 >
 
 /** How often members are asked whether they read. A stalled one is noticed so much later. */
@@ -47,12 +47,14 @@ export class RoomsEdge {
     const room = context.actor(roomActor(context.config), ROOM_ID)
     this.link = new RoomLink({
       life: randomUUID(),
+      shard: context.shard.id,
       ask: (turn) => room.ask('turn', turn),
       after: context.after,
       lost: () => this.#lost(),
       failed: (error) => silent.warn(errorFields(error)),
       hasMembers: () => this.#members.size > 0,
     })
+    this.link.hello()
   }
 
   subscribe(connection: Connection): ReturnType<EdgeContext['subscribe']> {

@@ -1,7 +1,7 @@
 // What comes from one client: frames, and what becomes of each. Reads no further than the room keeps up, and gives up on
 // a frame that does not go on. Knows whether its client is in the room; the rest of its life is the member's.
 import type { RejectReason } from './counter.ts'
-import { CLIENT_HEADER_BYTES_MAX, MESSAGE_TYPE } from './descriptor.ts'
+import { CLIENT_HEADER_BYTES_MAX, LOGIN_CONTENT_BYTES_MAX, MESSAGE_TYPE } from './descriptor.ts'
 import type { EdgeContext } from './edge.ts'
 import { type FrameCourse, FrameParser, type FrameSink, type FrozenFrameParser } from './frame-parser.ts'
 import { type MessageHeader, parseMessageHeader } from './message-header.ts'
@@ -11,8 +11,6 @@ import type { TurnItem, TurnResult } from './turn.ts'
 import { type FrozenUpload, Upload, type Uploaded, type UploadOptions } from './upload.ts'
 import { userNameOf } from './user-name.ts'
 
-/** More content makes a refused login the last one. */
-export const LOGIN_CONTENT_BYTES_MAX = 64 * 1024
 /** What the room has not answered yet, of one client. */
 export const UNANSWERED_MAX = 64
 export const UNANSWERED_BYTES_MAX = 1024 * 1024

@@ -16,7 +16,7 @@ export const ROOM_ID = 'main'
 export const FEED = 'rooms-feed.9228'
 
 const EPOCH_MAX = 2 ** 32
-const LOOK_EVERY_MS = 2_000
+const LOOK_EVERY_MS = 1_000
 const FLUSH_EVERY_MS = 5
 const LOGGED_PER_SECOND = 5
 /** Without a shard that has members; with one a timer keeps it. */

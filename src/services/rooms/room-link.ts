@@ -25,6 +25,7 @@ export type Done = (result: TurnResult | undefined) => void
 export interface RoomLinkOptions {
   /** Names this thread. */
   readonly life: string
+  readonly shard: number
   readonly ask: (turn: Turn) => Promise<TurnAnswer>
   readonly after: (ms: number, callback: () => void) => () => void
   /** Members of this shard are in no room any more. */
@@ -88,6 +89,11 @@ export class RoomLink {
     this.#lose(epoch)
   }
 
+  /** Says that there is a new thread: members of one that died in its place are gone. */
+  hello(): void {
+    this.#schedule()
+  }
+
   stop(): void {
     this.#phase = 'stopped'
     this.#cancelBeat?.()
@@ -129,13 +135,14 @@ export class RoomLink {
 
   #ask(): void {
     this.#phase = 'asking'
-    const { life, ask, failed } = this.#options
+    const { life, shard, ask, failed } = this.#options
     const asking = ++this.#asking
     // An answer that the room gave before it began anew finds another turn open.
     const isOpen = (): boolean => this.#phase === 'asking' && this.#asking === asking
     const consumed = this.#consumed
     const turn: Turn = {
       life,
+      shard,
       epoch: this.epoch,
       sequence: this.#sequence,
       consumed,

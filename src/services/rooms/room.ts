@@ -2,7 +2,7 @@
 // (room-actor.ts); says what it has to say through the output it is given.
 //
 //     login ──▶ member ──leave──▶ gone
-//                 └── nothing heard of its shard's thread for FORGOTTEN_AFTER_MS ──▶ gone
+//                 └── nothing heard of its shard's thread for too long ──▶ gone
 import { unreachable } from '../../lib/assert.ts'
 import { DESCRIPTOR_BYTES, encodeFrame, MESSAGE_TYPE, writeDescriptor } from './descriptor.ts'
 import { encodeHeader } from './message-header.ts'
@@ -17,6 +17,8 @@ export const WINDOW_BYTES = 512 * 1024
 const WAITED_FOR_MS = 1_000
 /** Longer than a hung thread lives by default: what was not heard of for so long is dead, and its members are gone. */
 export const FORGOTTEN_AFTER_MS = 10_000
+/** Of a thread whose shard has another one by now: some beats. In a reload both are heard of. */
+export const SUSPECT_FORGOTTEN_AFTER_MS = 3_000
 const NOTHING = Buffer.alloc(0)
 
 /** What a room says, and when. */
@@ -35,6 +37,9 @@ interface Member {
 }
 
 interface Life {
+  readonly shard: number
+  /** Its shard has another thread. */
+  isSuspect: boolean
   sequence: number
   answer: TurnAnswer | undefined
   heardMs: number
@@ -93,8 +98,7 @@ export class Room {
     let life = this.#lives.get(turn.life)
     if (life === undefined) {
       if (turn.sequence !== 1) return { state: 'lost', epoch }
-      life = { sequence: 0, answer: undefined, heardMs: 0, consumed: this.#published, members: 0 }
-      this.#lives.set(turn.life, life)
+      life = this.#begin(turn)
     }
     life.heardMs = output.nowMs
     life.consumed = Math.max(life.consumed, turn.consumed)
@@ -111,7 +115,8 @@ export class Room {
   look(output: RoomOutput): number {
     let dropped = 0
     for (const [name, life] of this.#lives) {
-      if (output.nowMs - life.heardMs < FORGOTTEN_AFTER_MS) continue
+      const silentMsMax = life.isSuspect ? SUSPECT_FORGOTTEN_AFTER_MS : FORGOTTEN_AFTER_MS
+      if (output.nowMs - life.heardMs < silentMsMax) continue
       for (const [id, member] of this.#members) {
         if (member.life !== name) continue
         this.#leave(id, output)
@@ -121,6 +126,14 @@ export class Room {
       this.#lives.delete(name)
     }
     return dropped
+  }
+
+  #begin({ life: name, shard }: Turn): Life {
+    for (const other of this.#lives.values()) if (other.shard === shard) other.isSuspect = true
+    const consumed = this.#published
+    const life = { shard, isSuspect: false, sequence: 0, answer: undefined, heardMs: 0, consumed, members: 0 }
+    this.#lives.set(name, life)
+    return life
   }
 
   #isFull(nowMs: number): boolean {

@@ -42,6 +42,8 @@ export type TurnResult = 'done' | 'accepted' | 'exists' | 'gone' | 'full' | 'rec
 export interface Turn {
   /** Names a shard's thread, in one of its lives. */
   readonly life: string
+  /** Where it is: a thread that takes another's place makes that one suspect. */
+  readonly shard: number
   /** Of the room, as this life knows it; 0: it does not know one. */
   readonly epoch: number
   /** 1 for the first of a life in an epoch. */
