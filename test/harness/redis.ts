@@ -16,6 +16,8 @@ const PARENT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 /** A node of a Cluster also listens here, counted from its port. */
 const BUS_PORT_OFFSET = 10_000
 const BUS_PORT_MAX = 65_535
+/** Of Redis: 7.2. */
+const WAITAOF_SINCE = 702
 export const SENTINEL_MASTER = 'mymaster'
 
 let binary: string | undefined
@@ -39,6 +41,8 @@ export interface RedisOptions {
   readonly config?: readonly string[]
   readonly password?: string
   readonly isSentinel?: boolean
+  /** Default: the redis-server that is found first. */
+  readonly program?: string
 }
 
 /** One redis-server process, which can be killed, frozen and started again. */
@@ -72,7 +76,8 @@ export class RedisServer implements AsyncDisposable {
     const file = join(this.#folder, 'redis.conf')
     // Sentinels and nodes of a Cluster write into their files: only the first start makes them.
     if (!existsSync(file)) await writeFile(file, `${[...lines, ...config].join('\n')}\n`)
-    const child = spawn(findRedis(), isSentinel ? [file, '--sentinel'] : [file], { stdio: 'ignore' })
+    const program = this.#options.program ?? findRedis()
+    const child = spawn(program, isSentinel ? [file, '--sentinel'] : [file], { stdio: 'ignore' })
     this.#process = child
     children.add(child)
     child.once('exit', () => children.delete(child))
@@ -242,6 +247,15 @@ export async function startCluster(masters = 3, replicasOfFirst = 0): Promise<Cl
   }
   const hosts = servers.map(({ port }) => `127.0.0.1:${port}`).join(',')
   return { url: `redis+cluster://${hosts}`, servers, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+/** A server with WAITAOF (Redis 7.2, or Valkey), if the PATH has one. */
+export function findWaitAof(): string | undefined {
+  return ['redis-server', 'valkey-server'].find((name) => {
+    const [, major, minor] =
+      /v=(\d+)\.(\d+)/.exec(spawnSync(name, ['--version'], { encoding: 'utf8' }).stdout ?? '') ?? []
+    return Number(major) * 100 + Number(minor) >= WAITAOF_SINCE
+  })
 }
 
 /** Free, and the one `alsoFree` above it too. */

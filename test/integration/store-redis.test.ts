@@ -27,7 +27,7 @@ before(async () => {
 })
 
 after(async () => {
-  await Promise.all(hosts.map((host) => host.close()))
+  await Promise.all((hosts ?? []).map((host) => host.close()))
   await redis[Symbol.asyncDispose]()
 })
 
