@@ -2,16 +2,14 @@
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createRuntime, type Runtime } from '../src/index.ts'
 import { SlotTable } from '../src/placement/slots.ts'
+import { SERVICES } from '../src/services/registry.ts'
 
 const TRIES_MAX = 10_000
 const QUIET = {
   'admin.port': 0,
   'log.level': 'warn',
   'net.maxConnections': 100,
-  'services.chat.enabled': false,
-  'services.echo.enabled': false,
-  'services.hub.enabled': false,
-  'services.session-proxy.enabled': false,
+  ...Object.fromEntries(SERVICES.map(({ name }) => [`services.${name}.enabled`, false])),
 }
 
 /** `module`: a file of bench/; `settings` come to the quiet ones. */

@@ -4,6 +4,7 @@ import { chat } from './chat.ts'
 import { connections } from './connections.ts'
 import { echo } from './echo.ts'
 import { faults } from './faults.ts'
+import { hosts } from './hosts.ts'
 import { idle } from './idle.ts'
 import { reload } from './reload.ts'
 import type { Scenario } from './scenario.ts'
@@ -21,6 +22,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   simulation,
   reload,
   topics,
+  hosts,
   chat,
   bridge,
   'session-proxy': sessionProxy,
