@@ -49,6 +49,8 @@ export async function runProcess(commands: readonly CommandRow[] = COMMANDS): Pr
   process.on('SIGINT', () => onSignal('SIGINT'))
   // A reader that has seen enough (`| head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // A terminal that was closed sends a hangup as well, and that ends the tool, or the tool ends in its own way.
+    if (error.code === 'EIO') return
     if (error.code !== 'EPIPE') throw error
     process.exit()
   })

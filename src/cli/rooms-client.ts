@@ -10,7 +10,7 @@ import { safeText } from './rooms/safe-text.ts'
 import { openSaveDirectory } from './rooms/saved-file.ts'
 import { Screen } from './rooms/screen.ts'
 import { RoomSession } from './rooms/session.ts'
-import { failureOf, type ToolIo, toolIo } from './tool-io.ts'
+import { failureOf, type ToolIo } from './tool-io.ts'
 
 const DEFAULT_ADDRESS = '127.0.0.1:8083'
 /** What `services.rooms.maxContentBytes` is unless somebody changed it: the server drops who sends more. */
@@ -40,10 +40,16 @@ export function register(command: Command, context: CommandContext): void {
     .option('-s, --save-directory <directory>', 'where received files go', '.')
     .option('--max-content <size>', 'of a file, sent or received', DEFAULT_CONTENT)
     .action(async (options: RoomsClientOptions) => {
-      const { stdin, stdout, environment } = context
+      const { stdin, stdout, stderr, environment } = context
       const isTerminal = stdin.isTTY === true && stdout.isTTY === true && environment.TERM !== 'dumb'
       const terminal = isTerminal ? { stdout, term: environment.TERM } : undefined
-      context.setStatus(await runRoomsClient(options, { ...toolIo(context), stdin, terminal }))
+      const interrupt = new AbortController()
+      const leave = (): void => interrupt.abort()
+      context.takeSignals(leave)
+      // A terminal that is closed: a file that is half there must not stay.
+      context.takeHangups(leave)
+      const io = { stdin, stdout, stderr, terminal, signal: interrupt.signal }
+      context.setStatus(await runRoomsClient(options, io))
     })
 }
 

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { encodeDescriptor, encodeFrame, MESSAGE_TYPE } from '../../src/services/rooms/descriptor.ts'
 import { Folder } from '../cli/rooms/folder.ts'
 import { type Guest, ScriptedRoom } from '../cli/rooms/scripted-room.ts'
+import { waitUntil } from '../harness/wait.ts'
 import { Pane } from './pane.ts'
 
 const SIZE = { columns: 60, rows: 12 }
@@ -115,6 +116,20 @@ test('rooms-client: bars show what is on its way, in and out', async () => {
   pane.keys('C-c')
   await pane.shows(/^status 0$/m)
   assert.deepEqual(readdirSync(folder).sort(), ['in.bin', 'out.bin'])
+})
+
+test('rooms-client: a terminal that is closed leaves no half of a file behind', async () => {
+  await using stage = await scene()
+  const { pane, guest, folder } = stage
+  const header = Buffer.from(JSON.stringify({ from: 'bob', filename: 'half.bin' }))
+  guest.socket.write(
+    Buffer.concat([encodeDescriptor(MESSAGE_TYPE.file, header.length, 1_000), header, Buffer.alloc(500)]),
+  )
+  await pane.shows(/↓ half\.bin from bob/)
+  assert.deepEqual(readdirSync(folder), ['half.bin'])
+  pane[Symbol.dispose]()
+  await waitUntil('the client is gone', () => guest.isGone)
+  assert.deepEqual(readdirSync(folder), [])
 })
 
 test('rooms-client: why it ended is told on the screen that was there before', async () => {

@@ -12,8 +12,8 @@ import { transferText } from './transfer.ts'
 
 /** Between two pictures; text that comes faster is drawn together. */
 const DRAW_MS = 30
-/** A lone Esc is told from the beginning of a key's sequence by the pause after it. */
-const ESCAPE_MS = 50
+/** A lone Esc is told from the beginning of a key's sequence by the pause after it; a guess that slow networks need. */
+const ESCAPE_MS = 200
 const PROMPT = '> '
 
 const TONES: Readonly<Record<Tone, ScreenBuffer.Attributes>> = {
@@ -89,6 +89,13 @@ export class Screen implements RoomView {
     const { stdin, stdout } = this.#streams
     this.#session = session
     const leave = (): void => void session.leave()
+    let isGone = false
+    const gone = (): void => {
+      isGone = true
+      // Stays set: nothing is drawn any more.
+      clearTimeout(this.#drawing)
+      leave()
+    }
     const input = createInterface({
       input: stdin,
       // What readline would draw is drawn by this screen.
@@ -102,6 +109,9 @@ export class Screen implements RoomView {
     input.on('line', (line) => this.#say(session, line))
     input.on('SIGINT', leave)
     input.on('close', leave)
+    // A terminal that is gone fails at being given back.
+    input.on('error', gone)
+    stdin.on('end', gone)
     // A stopped process would leave its picture behind.
     input.on('SIGTSTP', () => {})
     const onKey = (_text: string | undefined, key: Key): void => this.#onKey(key, leave)
@@ -117,10 +127,13 @@ export class Screen implements RoomView {
       this.#input = undefined
       stdin.off('keypress', onKey)
       stdout.off('resize', onResize)
-      input.close()
-      this.#terminal.styleReset()
-      this.#terminal.fullscreen(false)
-      this.#terminal.hideCursor(false)
+      stdin.off('end', gone)
+      if (!isGone) {
+        input.close()
+        this.#terminal.styleReset()
+        this.#terminal.fullscreen(false)
+        this.#terminal.hideCursor(false)
+      }
     }
   }
 

@@ -10,6 +10,8 @@ export interface Transfer {
 }
 
 const BAR_CELLS = 24
+/** The bar behind the name has to be on the terminal, too. */
+const NAME_CHARACTERS_MAX = 28
 const UNITS = ['B', 'KiB', 'MiB', 'GiB'] as const
 
 /** `↓ a.bin from ada ████████░░░░ 66 % of 12.0 MiB`. */
@@ -18,7 +20,8 @@ export function transferText({ direction, name, from, totalBytes, doneBytes }: T
   const full = Math.floor(share * BAR_CELLS)
   const bar = '█'.repeat(full) + '░'.repeat(BAR_CELLS - full)
   const who = from === undefined ? '' : ` from ${from}`
-  return `${direction === 'in' ? '↓' : '↑'} ${name}${who} ${bar} ${Math.floor(share * 100)} % of ${sizeText(totalBytes)}`
+  const short = name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX - 1).toWellFormed()}…` : name
+  return `${direction === 'in' ? '↓' : '↑'} ${short}${who} ${bar} ${Math.floor(share * 100)} % of ${sizeText(totalBytes)}`
 }
 
 /** `12 B`, `1.5 MiB`: for people, so rounded. */

@@ -11,6 +11,8 @@ test('transfer: a bar with its share and size', () => {
     doneBytes: 1024 * 1024,
   } as const
   assert.equal(transferText(half), `↓ a.bin from bob ${'█'.repeat(12)}${'░'.repeat(12)} 50 % of 2.0 MiB`)
+  const long = { ...half, name: 'x'.repeat(200) }
+  assert.ok(transferText(long).startsWith(`↓ ${'x'.repeat(27)}… from bob █`))
   const empty = { direction: 'out', name: 'e', from: undefined, totalBytes: 0, doneBytes: 0 } as const
   assert.equal(transferText(empty), `↑ e ${'█'.repeat(24)} 100 % of 0 B`)
 })
