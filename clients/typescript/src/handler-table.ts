@@ -5,17 +5,19 @@ import { HubError } from './hub-error.ts'
 export type Handler<T> = (value: T) => unknown
 
 /** Async handlers that have not ended, in all. Beyond it they are not called. */
-const RUNNING_MAX = 1000
+const RUNNING_MAX = 10_000
 const HANDLERS_MAX = 1000
 
 export class HandlerTable {
   readonly #handlers = new Map<string, Set<Handler<never>>>()
   readonly #failed: (error: HubError, name: string) => void
+  readonly #runningMax: number
   #running = 0
 
   /** `failed` is told what handlers throw, and must not throw itself. */
-  constructor(failed: (error: HubError, name: string) => void) {
+  constructor(failed: (error: HubError, name: string) => void, runningMax = RUNNING_MAX) {
     this.#failed = failed
+    this.#runningMax = runningMax
   }
 
   get names(): IterableIterator<string> {
@@ -51,8 +53,11 @@ export class HandlerTable {
   }
 
   #run(name: string, handler: Handler<unknown>, value: unknown): void {
-    if (this.#running >= RUNNING_MAX) {
-      this.#failed(new HubError('LIMIT', `${RUNNING_MAX} handlers are running: one of ${name} was not called`), name)
+    if (this.#running >= this.#runningMax) {
+      this.#failed(
+        new HubError('LIMIT', `${this.#runningMax} handlers are running: one of ${name} was not called`),
+        name,
+      )
       return
     }
     try {

@@ -1,0 +1,32 @@
+"""What the server was asked to send, against what handlers want: the difference is the next request. So subscribing
+works in every state, and a new connection needs nothing but an empty table."""
+
+from __future__ import annotations
+
+from typing import Collection, Dict, List, Tuple
+
+
+class SubscriptionTable:
+    def __init__(self) -> None:
+        # Asked for on this connection, granted or denied; a dict for its order.
+        self._asked: Dict[str, None] = {}
+
+    def reset(self) -> None:
+        """A fresh session has no subscriptions."""
+        self._asked.clear()
+
+    def restore(self, subscribed: Collection[str], denied: Collection[str]) -> None:
+        """A restored one has what it had: of what we asked for, the rest has to be asked for again."""
+        self._asked = {channel: None for channel in self._asked if channel in subscribed or channel in denied}
+
+    def take(self, wanted: Collection[str]) -> Tuple[List[str], List[str]]:
+        """What to subscribe to and to unsubscribe from; it counts as asked for from here on."""
+        subscribe = [channel for channel in wanted if channel not in self._asked]
+        unsubscribe = [channel for channel in self._asked if channel not in wanted]
+        self._asked = dict.fromkeys(wanted)
+        return subscribe, unsubscribe
+
+    def forget(self, channels: Collection[str]) -> None:
+        """They were not asked for after all."""
+        for channel in channels:
+            self._asked.pop(channel, None)
