@@ -29,6 +29,7 @@ const RISING: readonly (readonly [string, string])[] = [
   ['bridge.redis.backoff.min', 'bridge.redis.backoff.max'],
   ['services.session-proxy.maxMessageBytes', 'ring.messageMax'],
   ['services.session-proxy.pingInterval', 'services.session-proxy.pingTimeout'],
+  ['services.hub.pingInterval', 'services.hub.pingTimeout'],
 ]
 
 export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, Resolved>): ConfigProblem[] {
@@ -58,6 +59,13 @@ export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, R
   if (storeProblem !== undefined) refuse(...storeProblem)
   if (setting('bridge.kind') === 'redis' && setting('bridge.redis.url') === undefined) {
     refuse('bridge.kind', 'redis needs bridge.redis.url, or REDIS_URL in the environment')
+  }
+
+  if (
+    Object.keys(setting('services.hub.demoUsers') ?? {}).length > 0 &&
+    setting('services.hub.jwt.secret') === undefined
+  ) {
+    refuse('services.hub.demoUsers', 'there is no services.hub.jwt.secret to sign their tokens with')
   }
 
   for (const [key, { value }] of resolved) {

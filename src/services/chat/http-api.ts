@@ -2,6 +2,7 @@
 // it. [PROTOCOLS 3.6]
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteHandlerMethod } from 'fastify'
 import type { HttpHandler } from '../../net/handler.ts'
+import { allowOrigins } from '../http-origin.ts'
 import type { ServiceContext } from '../service.ts'
 import { createAuthenticator } from './authenticator.ts'
 import type { ChatConfig } from './config.ts'
@@ -20,8 +21,6 @@ import { UnknownPath } from './http-unknown-path.ts'
 export type HttpConfig = ChatConfig & { readonly corsOrigins: readonly string[] }
 
 export const BODY_BYTES_MAX = 2 * 1024 * 1024
-const CORS_MAX_AGE_SECONDS = 3_600
-const CORS_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /** The handler of chat's `http` listener; one in each shard. */
 export async function createHttpApi(context: ServiceContext<HttpConfig>): Promise<HttpHandler> {
@@ -116,19 +115,4 @@ function addDocs(app: FastifyInstance, counter: HttpCounter, withTokens: boolean
   }
   app.get('/docs', serve)
   app.get('/docs/*', serve)
-}
-
-async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
-  if (origins.length === 0) return
-  const { fastifyCors } = await import('@fastify/cors')
-  const allowed = new Set(origins)
-  await app.register(fastifyCors, {
-    // By function: a list would give others the headers of a preflight, only without the one that counts.
-    origin: allowed.has('*')
-      ? '*'
-      : (origin, done) => done(null, origin !== undefined && allowed.has(origin) ? origin : false),
-    methods: CORS_METHODS,
-    maxAge: CORS_MAX_AGE_SECONDS,
-    strictPreflight: false,
-  })
 }

@@ -1,7 +1,6 @@
 // What the connections of one shard have in common: the channels, the sessions, who may do what, the counters, the way to
 // other shards.
 import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import type { ServiceContext } from '../service.ts'
 import { TokenVerifier } from '../token.ts'
 import { cut } from './assembly.ts'
@@ -10,6 +9,7 @@ import { ChannelLog } from './channel-log.ts'
 import type { HubConfig } from './config.ts'
 import { type HubCounters, hubCounters } from './counter.ts'
 import { eventJson } from './event.ts'
+import { HOST } from './host-name.ts'
 import type { Member } from './member.ts'
 import { Permissions } from './permission.ts'
 import { publishEvent, topicOf } from './publisher.ts'
@@ -56,6 +56,8 @@ export class HubEdge {
   readonly #members = new Set<Member>()
   /** Subscriptions by the channel's place, those held back included. */
   readonly #subscribers: number[]
+  /** What events about one host carry in a cluster. */
+  #ofHost: { readonly host?: string } = {}
   #sequence = 0
   #published = 0
   #cancelTidy: () => void = () => {}
@@ -88,6 +90,7 @@ export class HubEdge {
     this.restorer = new Restorer({ book, bridge, line: this.#line, clock, after, shard, failed })
     this.census = new Census(context, this.shard, () => this.#counts())
     this.#tidy()
+    this.#learnHost()
   }
 
   get members(): ReadonlySet<Member> {
@@ -130,7 +133,8 @@ export class HubEdge {
     if (!this.permissions.isChannel('connections')) return
     void this.census.sync().then(([total = 0]) => {
       const { userId } = session.identity
-      this.tell('connections', eventType, { client_id: clientId, user_id: userId, total_connections: total, ...more })
+      const data = { client_id: clientId, user_id: userId, total_connections: total, ...more, ...this.#ofHost }
+      this.tell('connections', eventType, data)
     })
   }
 
@@ -165,6 +169,17 @@ export class HubEdge {
     this.#cancelTidy()
     this.census.stop()
     await this.book.settled()
+  }
+
+  /** Main knows whether there are others. */
+  #learnHost(): void {
+    const { status, after } = this.context
+    Promise.resolve(status.health()).then(
+      ({ bridge }) => {
+        if (bridge?.kind === 'redis') this.#ofHost = { host: HOST }
+      },
+      () => after(TAP_AGAIN_MS, () => this.#learnHost()),
+    )
   }
 
   #logOf(channel: string): ChannelLog {
@@ -225,6 +240,3 @@ export class HubEdge {
     })
   }
 }
-
-/** This process among all hosts. */
-export const HOST = `${hostname()}:${process.pid}`

@@ -7,6 +7,7 @@ import { hubCensus } from './census.ts'
 import { HUB_OPTIONS } from './config.ts'
 import { BINARY_BYTES_MAX } from './dialog.ts'
 import { HubEdge } from './edge.ts'
+import { hubHost } from './host.ts'
 import { TOPIC_KIND } from './publisher.ts'
 import { sessionOfHub } from './session-id.ts'
 import { webSocketHandler } from './web-socket.ts'
@@ -21,9 +22,13 @@ export const hub = defineService({
   topics: ({ history: { size, bytes, ttl } }) => [
     defineTopic<never>({ kind: TOPIC_KIND, history: { count: size, bytes, age: ttl } }),
   ],
+  host: hubHost,
   async start(context) {
+    // Here, not above: the acceptor and main import this module too, and Fastify takes long to load.
+    const { createHttpApi } = await import('./http-api.ts')
     const edge = new HubEdge(context)
     return {
+      http: await createHttpApi(edge),
       ws: webSocketHandler(edge) as WebSocketHandler,
       messageBytesMax: BINARY_BYTES_MAX,
       stop: () => edge.stop(),
