@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodeDescriptor, encodeFrame, MESSAGE_TYPE } from '../../../src/services/rooms/descriptor.ts'
 import { waitUntil } from '../../harness/wait.ts'
+import { runCommand } from '../capture.ts'
 import { Client } from './client.ts'
 import { Folder } from './folder.ts'
 import { type Guest, ScriptedRoom } from './scripted-room.ts'
@@ -101,6 +102,12 @@ test('rooms-client: options that make no sense', async () => {
     assert.equal(await client.status, 2, JSON.stringify(options))
     assert.match(client.err, /^rooms-client: --/)
   }
+})
+
+test('rooms-client: a line without a name', async () => {
+  const { status, stderr } = await runCommand(['rooms_client', '--address', 'h:1'])
+  assert.equal(status, 2)
+  assert.match(stderr, /--username.*\n[\s\S]*Usage: polyloop rooms-client/)
 })
 
 test('rooms-client: prints joins, messages and leaves', async () => {
