@@ -56,6 +56,11 @@ export class RoomsServer implements AsyncDisposable {
       .map(({ parentPath, name }) => join(parentPath, name))
   }
 
+  /** Directories in that of the spool: one for each process. */
+  directories(): string[] {
+    return readdirSync(join(this.#folder, 'spool'))
+  }
+
   /** The permissions of a file or directory. */
   modeOf(path: string): number {
     return statSync(path).mode & 0o777

@@ -14,7 +14,7 @@ import type { RoomsEdge } from './edge.ts'
 import { type FrozenInlet, Inlet, type InletOwner, type Refusal } from './inlet.ts'
 import { Outlet, type OutletOwner } from './outlet.ts'
 import { RECORD_KIND, type RoomRecord } from './room-record.ts'
-import { contentTooLargeText, serverFrame } from './text.ts'
+import { contentTooLargeText } from './text.ts'
 import type { TurnResult } from './turn.ts'
 
 /** Refused logins of one connection; then it is closed. */
@@ -298,14 +298,12 @@ export class Member implements InletOwner, OutletOwner {
     })
   }
 
+  /** Its place is behind what was said before; then it leaves. */
   tooLarge(): void {
-    const { context } = this.#edge
+    const { context, link } = this.#edge
     this.rejected('content')
+    link.push({ kind: 'answer', id: this.#connection.id, text: contentTooLargeText(context.config.maxContentBytes) })
     this.leave()
-    const timestamp = new Date(context.clock.wallMs()).toISOString()
-    this.#outlet.push(serverFrame(timestamp, contentTooLargeText(context.config.maxContentBytes)), 1, 0)
-    this.#endsWhenEmpty = true
-    this.#endIfEmpty()
   }
 
   gone(): void {
@@ -314,7 +312,8 @@ export class Member implements InletOwner, OutletOwner {
 
   stalled(): void {
     this.rejected('stall')
-    this.end()
+    if (this.#phase === 'inside') this.leave()
+    else this.end()
   }
 
   accepted(type: number, scope: 'room' | 'private', contentBytes: number): void {
