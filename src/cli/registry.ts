@@ -42,6 +42,13 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./rooms-client.ts'),
   },
   {
+    name: 'hub',
+    summary: 'hub: a client that prints what channels say',
+    load: () => import('./hub.ts'),
+  },
+  { name: 'hub-recipes', summary: 'hub: ten ways to use that client', load: () => import('./hub-recipes.ts') },
+  { name: 'hub-demo', summary: 'hub: shows what it does, on a running one', load: () => import('./hub-demo.ts') },
+  {
     name: 'load-test',
     summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat, rooms and the session proxy',
     load: () => import('./load-test.ts'),
