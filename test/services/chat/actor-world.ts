@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly presenceMax?: number
   /** Calls the way to the store takes. */
   readonly callsMax?: number
+  /** The store says that hosts share it: what a test gives to `engine` comes from another one. */
+  readonly isShared?: boolean
 }
 
 export class ActorWorld {
@@ -71,8 +73,10 @@ export class ActorWorld {
   readonly #presence: ActorDefinition<PresenceState, PresenceHandlers>
   #users = 1
   readonly #contexts = new WeakMap<ActorContext, ActorContext>()
+  readonly #isShared: boolean
 
-  constructor({ config, presenceMax, callsMax = 10_000 }: WorldOptions = {}) {
+  constructor({ config, presenceMax, callsMax = 10_000, isShared = false }: WorldOptions = {}) {
+    this.#isShared = isShared
     this.config = { ...CONFIG, ...config }
     this.#chats = this.#placed(chatActor(this.config))
     this.#presence = this.#placed(presenceActor(this.config, presenceMax))
@@ -191,11 +195,12 @@ export class ActorWorld {
   #contextOf(context: ActorContext): ActorContext {
     const known = this.#contexts.get(context)
     if (known !== undefined) return known
+    const store = { ...this.#client.store, isShared: this.#isShared }
     const publish = (topic: string, line: unknown): boolean =>
       !this.isDeaf && this.published.push(`${topic} ${line}`) > 0
     const made = new Proxy(context, {
       get: (target, name) => {
-        if (name === 'store') return this.#client.store
+        if (name === 'store') return store
         if (name === 'publish') return publish
         const value: unknown = Reflect.get(target, name, target)
         return typeof value === 'function' ? value.bind(target) : value
