@@ -23,7 +23,7 @@ from ._backoff import backoff_s
 from ._frame_queue import FrameQueue
 from ._handler_table import Handler, HandlerTable
 from ._link import End, Link
-from ._position_table import PositionTable
+from ._position_table import Positions, PositionTable
 from ._recovery import Recovery
 from ._request_table import RequestTable, Settle
 from ._subscription_table import SubscriptionTable
@@ -424,9 +424,9 @@ class NeurographWSClient:
         channels, denied = _strings(frame.get("channels")), _strings(frame.get("denied"))
         self._is_restoring = False
         self._subscriptions.restore(channels, denied)
-        recovery = self._prepare(channels)
-        if recovery is not None:
-            self._spawn(self._recover(recovery))
+        if self._resume:
+            # Also without any position: the server waits for it, for a while.
+            self._spawn(self._recover(self._begin_recovery(self._positions.of(channels))))
         self._listeners.call("restored", frame)
         if denied:
             self._report_denied(frame, denied)
@@ -483,8 +483,9 @@ class NeurographWSClient:
     def _prepare(self, channels: Iterable[str]) -> Optional[Recovery]:
         """What was missed on these channels is going to be asked for."""
         positions = self._positions.of(channels) if self._resume else {}
-        if not positions:
-            return None
+        return self._begin_recovery(positions) if positions else None
+
+    def _begin_recovery(self, positions: Positions) -> Recovery:
         recovery = Recovery(positions)
         self._recoveries.append(recovery)
         return recovery
@@ -493,7 +494,7 @@ class NeurographWSClient:
         def settle(reply: Union[Frame, BaseException]) -> None:
             if isinstance(reply, BaseException):
                 self._drop(recovery)
-                if self.is_connected():
+                if self.is_connected() and recovery.positions:
                     self._report_lost(list(recovery.positions), reply)
                 return
             self._recoveries.remove(recovery)

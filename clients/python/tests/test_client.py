@@ -190,7 +190,8 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         again = await hub.next()
         restored = {"type": "session_restored", "channels": ["metrics", "status"]}
         await again.send({"type": "connected", "reconnected": True}, restored)
-        requests = await again.requests(3)
+        requests = await again.requests(4)
+        self.assertEqual(requests["recover"]["positions"], {}, "there was no event")
         self.assertEqual(requests["unsubscribe"]["channels"], ["metrics"])
         self.assertEqual(requests["subscribe"]["channels"], ["logs"])
 

@@ -261,7 +261,8 @@ export class NeurographWSClient {
     const [channels, denied] = [stringsOf(frame.channels), stringsOf(frame.denied)]
     this.#isRestoring = false
     this.#subscriptions.restore(channels, denied)
-    this.#recover(this.#prepare(channels))
+    // Also without any position: the server waits for it, for a while.
+    if (this.#settings.resume) this.#recover(this.#begin(this.#positions.of(channels)))
     this.#listeners.call('restored', frame)
     if (denied.length > 0) this.#reportDenied(frame, denied)
     this.#reconcile()
@@ -294,7 +295,7 @@ export class NeurographWSClient {
         return
       }
       const denied = stringsOf(reply.denied)
-      this.#recover(recovery)
+      if (recovery !== undefined) this.#recover(recovery)
       this.#listeners.call('subscribed', reply)
       if (denied.length > 0) this.#reportDenied(reply, denied)
     })
@@ -303,19 +304,21 @@ export class NeurographWSClient {
   /** What was missed on these channels is going to be asked for. */
   #prepare(channels: readonly string[]): Recovery | undefined {
     const positions = this.#settings.resume ? this.#positions.of(channels) : {}
-    if (Object.keys(positions).length === 0) return undefined
+    return Object.keys(positions).length === 0 ? undefined : this.#begin(positions)
+  }
+
+  #begin(positions: Recovery['positions']): Recovery {
     const recovery = new Recovery(positions)
     this.#recoveries.add(recovery)
     return recovery
   }
 
-  #recover(recovery: Recovery | undefined): void {
-    if (recovery === undefined) return
+  #recover(recovery: Recovery): void {
     const { positions } = recovery
     this.#ask('recover', { positions }, (reply) => {
       if (reply instanceof HubError) {
         this.#drop(recovery)
-        if (this.isConnected()) this.#reportLost(recovery.channels, reply)
+        if (this.isConnected() && recovery.channels.length > 0) this.#reportLost(recovery.channels, reply)
         return
       }
       this.#recoveries.delete(recovery)

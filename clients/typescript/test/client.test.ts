@@ -210,6 +210,7 @@ test('client: what changed while there was no connection is put right', async (c
   await again.answer('get_reconnection_token', { token: 'token-2' })
   assert.deepEqual((await again.answer('unsubscribe', {})).channels, ['metrics'])
   assert.deepEqual((await again.answer('subscribe', { channels: ['logs'] })).channels, ['logs'])
+  assert.deepEqual((await again.answer('recover', { channels: {} })).positions, {}, 'there was no event')
 })
 
 test('client: stays away after close codes 4500 to 4999, 403, and its own close', async (context) => {
