@@ -18,6 +18,7 @@ export type Peer =
   | 'socket-io-server'
   | 'socket-io-cluster'
   | 'fastify-insert'
+  | 'pipe-server'
 
 export interface ServerProcess extends AsyncDisposable {
   readonly pids: readonly number[]

@@ -187,6 +187,8 @@ test('room: the spool is given away up to its limit, and a file is gone with its
   world.do('a', { kind: 'abandon', id: 1, file: 1 }, { kind: 'read', id: 1, file: 1 }, { kind: 'leave', id: 2 })
   assert.deepEqual(world.room.ledger.takeUnneeded(), [])
   world.do('a', { kind: 'read', id: 3, file: 1 })
+  assert.deepEqual(world.room.ledger.takeUnneeded(), [], 'who leaves still gets what was said before')
+  world.do('a', { kind: 'over', id: 2 })
   assert.deepEqual([world.room.ledger.takeUnneeded(), world.room.ledger.bytes], [['/spool/1'], 0])
 })
 
@@ -212,6 +214,18 @@ test('room: what a sender does not finish is given back, also by a thread that d
   })
   assert.deepEqual(nobody, ['room', 'recipient'])
   assert.deepEqual(world.room.ledger.takeUnneeded(), ['/spool/3'])
+})
+
+test('room: who leaves on a thread that dies is waited for no longer', () => {
+  const world = new World()
+  world.do('a', login(1, 'alice'), { kind: 'spool', id: 1, bytes: 10 })
+  world.do('a', { kind: 'say', id: 1, type: 8, fileName: 'x', spooled: { file: 1, path: '/spool/1', bytes: 10 } })
+  world.do('a', { kind: 'leave', id: 1 })
+  world.room = new Room(EPOCH, 1_000, (file) => `/spool/${file}`, structuredClone(world.room.freeze()))
+  assert.deepEqual(world.room.ledger.takeUnneeded(), [])
+  world.nowMs += FORGOTTEN_AFTER_MS
+  world.room.look(world)
+  assert.deepEqual(world.room.ledger.takeUnneeded(), ['/spool/1'])
 })
 
 test('room: goes on elsewhere with all it knows', () => {

@@ -7,6 +7,7 @@ import { faults } from './faults.ts'
 import { hosts } from './hosts.ts'
 import { idle } from './idle.ts'
 import { reload } from './reload.ts'
+import { rooms } from './rooms.ts'
 import type { Scenario } from './scenario.ts'
 import { sessionProxy } from './session-proxy.ts'
 import { sessionProxyHeartbeat } from './session-proxy-heartbeat.ts'
@@ -27,6 +28,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   bridge,
   'session-proxy': sessionProxy,
   'session-proxy-heartbeat': sessionProxyHeartbeat,
+  rooms,
   idle,
   echo,
 }

@@ -339,11 +339,14 @@ export class Member implements InletOwner, OutletOwner {
   }
 
   #over(): void {
-    const wasThere = this.#phase === 'joining' || this.#phase === 'inside'
+    const { id } = this.#connection
+    const { link } = this.#edge
+    const [isThere, isLeaving] = [this.#phase === 'joining' || this.#phase === 'inside', this.#phase === 'leaving']
     this.#phase = 'over'
     this.#inlet.close()
     this.#release()
-    if (wasThere) this.#edge.link.push({ kind: 'leave', id: this.#connection.id })
+    if (isThere) link.push({ kind: 'leave', id })
+    if (isThere || isLeaving) link.push({ kind: 'over', id })
   }
 
   // A getter, because the compiler believes that calling somebody cannot change a phase.

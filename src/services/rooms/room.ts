@@ -1,7 +1,7 @@
 // The one room of a host: who is in it, and the order of everything said in it. Plain state behind an actor
 // (room-actor.ts); says what it has to say through the output it is given.
 //
-//     login ──▶ member ──leave──▶ gone
+//     login ──▶ member ──leave──▶ leaving ──over──▶ gone
 //                 └── nothing heard of its shard's thread for too long ──▶ gone
 import { unreachable } from '../../lib/assert.ts'
 import { DESCRIPTOR_BYTES, encodeFrame, MESSAGE_TYPE, writeDescriptor } from './descriptor.ts'
@@ -51,6 +51,7 @@ export interface FrozenRoom {
   readonly epoch: number
   readonly members: ReadonlyMap<number, Member>
   readonly lives: ReadonlyMap<string, Life>
+  readonly leaving: ReadonlyMap<number, string>
   readonly ledger: FrozenLedger
   readonly published: number
 }
@@ -60,6 +61,8 @@ export class Room {
   readonly ledger: SpoolLedger
   readonly #members: Map<number, Member>
   readonly #names = new Map<string, number>()
+  /** Connections that have left and still get what was said before, by the life they are on. */
+  readonly #leaving: Map<number, string>
   readonly #lives: Map<string, Life>
   /** Bytes of all records. */
   #published: number
@@ -69,6 +72,7 @@ export class Room {
     this.ledger = new SpoolLedger(spoolBytesMax, pathOf, frozen?.ledger)
     this.#members = new Map(frozen?.members)
     this.#lives = new Map(frozen?.lives)
+    this.#leaving = new Map(frozen?.leaving)
     this.#published = frozen?.published ?? 0
     for (const [id, { name }] of this.#members) this.#names.set(name, id)
   }
@@ -78,6 +82,7 @@ export class Room {
       epoch: this.epoch,
       members: this.#members,
       lives: this.#lives,
+      leaving: this.#leaving,
       ledger: this.ledger.freeze(),
       published: this.#published,
     }
@@ -122,6 +127,7 @@ export class Room {
         this.#leave(id, output)
         dropped++
       }
+      for (const [id, of] of this.#leaving) if (of === name) this.#over(id)
       this.ledger.lifeGone(name)
       this.#lives.delete(name)
     }
@@ -150,7 +156,10 @@ export class Room {
       case 'login':
         return this.#login(item.id, item.name, lifeName, life, output)
       case 'leave':
-        return isMember ? this.#leave(item.id, output) : 'gone'
+        return this.#leave(item.id, output)
+      case 'over':
+        this.#over(item.id)
+        return 'done'
       case 'say':
         return this.#say(item, output)
       case 'answer':
@@ -189,12 +198,17 @@ export class Room {
     if (member === undefined) return 'gone'
     this.#members.delete(id)
     this.#names.delete(member.name)
+    this.#leaving.set(id, member.life)
     const life = this.#lives.get(member.life)
     if (life !== undefined) life.members--
-    this.ledger.left(id)
     const frame = encodeFrame(MESSAGE_TYPE.logout, encodeHeader(timestampOf(output), member.name))
     this.#publish({ kind: RECORD_KIND.left, subject: id }, frame, NOTHING, output)
     return 'done'
+  }
+
+  #over(id: number): void {
+    this.#leaving.delete(id)
+    this.ledger.left(id)
   }
 
   #moved(id: number, lifeName: string, life: Life): TurnResult {

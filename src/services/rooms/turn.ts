@@ -7,7 +7,10 @@ import type { SpooledContent } from './room-record.ts'
 /** One thing that a connection wants. `id`: the connection. */
 export type TurnItem =
   | { readonly kind: 'login'; readonly id: number; readonly name: string }
+  /** Its leave is announced, and its name is free. It still gets what was said before. */
   | { readonly kind: 'leave'; readonly id: number }
+  /** Behind its leave: it gets nothing any more. */
+  | { readonly kind: 'over'; readonly id: number }
   | SaidItem
   /** A text of the server for this member alone, in its place among all messages. */
   | { readonly kind: 'answer'; readonly id: number; readonly text: string }
