@@ -6,6 +6,8 @@ import { type Server, type ServerOptions, type Settings, startServer } from './s
 
 export const SECRET = 'a secret of at least thirty-two bytes'
 export const CHANNELS = ['metrics', 'signals', 'actions', 'logs', 'status', 'connections'] as const
+/** For `rateLimits`: who publishes for a test is not limited. */
+export const MANY_BROADCASTS = 'broadcast=100000/100000'
 const SHARDS = 2
 const NEVER = '1h'
 

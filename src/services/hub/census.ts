@@ -4,6 +4,7 @@ import type { ActorRef } from '../../actor/actor-ref.ts'
 import type { ActorContext } from '../../actor/context.ts'
 import { defineActor } from '../../actor/definition.ts'
 import type { ServiceContext } from '../service.ts'
+import { shared } from './shared.ts'
 
 /** What stays the same is told again, for an actor that begins anew because its shard died. */
 const REPEATED_EVERY_MS = 5_000
@@ -54,10 +55,7 @@ export class Census {
   readonly #after: ServiceContext<unknown>['after']
   readonly #by: string
   readonly #values: () => readonly number[]
-  /** The last one that was begun. */
-  #current: Promise<readonly number[]> = Promise.resolve([])
-  /** That has not looked yet what there is: whoever comes now is in it. */
-  #next: Promise<readonly number[]> | undefined
+  readonly #sync: () => Promise<readonly number[]>
   #cancel: () => void = () => {}
 
   constructor(
@@ -69,17 +67,13 @@ export class Census {
     this.#after = after
     this.#by = by
     this.#values = values
+    this.#sync = shared(() => this.#ask())
     this.#repeat()
   }
 
   /** Tells what there is here now, and answers the sums over all shards; of this one alone if they cannot be had. Never rejects. */
   sync(): Promise<readonly number[]> {
-    this.#next ??= this.#current.then(() => {
-      this.#next = undefined
-      return this.#ask()
-    })
-    this.#current = this.#next
-    return this.#next
+    return this.#sync()
   }
 
   stop(): void {

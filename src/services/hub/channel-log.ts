@@ -81,6 +81,7 @@ export class ChannelLog implements TopicListener {
   #head = Number.POSITIVE_INFINITY
   #waiting: (() => void)[] = []
   #pending: HubEvent[] = []
+  readonly #reaching = new Set<{ readonly offset: number; readonly then: () => void }>()
   /** Called when the topic's home has no room: the tap has ended. */
   refused: () => void = () => {}
 
@@ -98,6 +99,12 @@ export class ChannelLog implements TopicListener {
   whenReady(then: () => void): void {
     if (this.#isReady) then()
     else this.#waiting.push(then)
+  }
+
+  /** Calls back when it has come to that position, perhaps at once; at once if it never will. */
+  whenReaches({ epoch, offset }: Position, then: () => void): void {
+    if (epoch !== this.#epoch || offset <= this.#last) then()
+    else this.#reaching.add({ offset, then })
   }
 
   /** Subscriptions, those held back not included. */
@@ -197,6 +204,11 @@ export class ChannelLog implements TopicListener {
   batchEnd(): void {
     this.#flush()
     this.#lookReady()
+    for (const reaching of this.#reaching) {
+      if (reaching.offset > this.#last) continue
+      this.#reaching.delete(reaching)
+      reaching.then()
+    }
   }
 
   event(event: TopicEvent, head: number): void {
@@ -226,6 +238,10 @@ export class ChannelLog implements TopicListener {
 
   #begin(epoch: number, offset: number): void {
     this.#flush()
+    if (epoch !== this.#epoch) {
+      for (const { then } of this.#reaching) then()
+      this.#reaching.clear()
+    }
     this.#epoch = epoch
     this.#base = offset
     this.#last = offset

@@ -94,8 +94,7 @@ export class Dialog {
       case 'broadcast':
         return this.#broadcast(request)
       case 'recover':
-        this.#recover(request)
-        return undefined
+        return this.#recover(request)
       default:
         return undefined
     }
@@ -193,16 +192,20 @@ export class Dialog {
     )
   }
 
-  #recover({ member, members, id }: Request): void {
+  #recover({ member, members, id }: Request): Promise<void> | undefined {
     const positions = positionsOf(members)
-    if ('problem' in positions) {
-      this.#fail(member, positions.problem, id)
-      return
-    }
-    const { channels, start } = member.recover(positions)
-    const told = JSON.stringify(Object.fromEntries(channels))
-    member.send('recovered', `{"type":"recovered","channels":${told},"timestamp":"${member.timestamp}"${id}}`)
-    start()
+    if ('problem' in positions) return this.#fail(member, positions.problem, id)
+    member.expectRecover()
+    const places = [...positions].map(([channel, { epoch, offset }]) => [channel, epoch, offset] as const)
+    return member.busy(
+      this.#edge.catchUp(places).then(() => {
+        if (member.isGone) return
+        const { channels, start } = member.recover(positions)
+        const told = JSON.stringify(Object.fromEntries(channels))
+        member.send('recovered', `{"type":"recovered","channels":${told},"timestamp":"${member.timestamp}"${id}}`)
+        start()
+      }),
+    )
   }
 
   // ---- broadcasts -------------------------------------------------------------------------------------------------
@@ -259,7 +262,7 @@ export class Dialog {
       this.#fail(member, TEXT.broadcastFailed, id)
       return
     }
-    const sums = await census.sync()
+    const [sums] = await Promise.all([census.sync(), this.#edge.placed(channel)])
     const subscribers = sums[COUNT.channels + context.config.channels.indexOf(channel)] ?? 0
     counters.channel(channel).broadcast.observe((context.clock.nowMs() - startMs) / 1_000)
     member.send(

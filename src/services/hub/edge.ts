@@ -14,11 +14,13 @@ import type { Member } from './member.ts'
 import { Permissions } from './permission.ts'
 import { publishEvent, topicOf } from './publisher.ts'
 import { rateTableOf } from './rate-limit.ts'
+import type { Position } from './request.ts'
 import { Restorer, type Surrender } from './restorer.ts'
 import type { SessionRules } from './session.ts'
 import { SessionBook } from './session-book.ts'
 import type { KeptPosition } from './session-record.ts'
 import { ShardLine } from './shard-line.ts'
+import { shared } from './shared.ts'
 
 const LOGGED_PER_SECOND = 5
 const TIDY_MS = 5_000
@@ -29,6 +31,8 @@ const ROOM_MS_MAX = 10_000
 /** Clients that one part of a list has: it must fit into a message between hosts. */
 const LIST_PART_MAX = 500
 const LIST_MS_MAX = 1_000
+/** How long a client that comes back waits for a shard that is behind. */
+const CATCH_UP_MS = 2_000
 
 /** One client, as an administrator may see it. */
 export interface ListedClient {
@@ -53,6 +57,7 @@ export class HubEdge {
   readonly shard: string = randomUUID()
   readonly logs: ReadonlyMap<string, ChannelLog>
   readonly #line: ShardLine
+  readonly #barriers: ReadonlyMap<string, () => Promise<unknown>>
   readonly #members = new Set<Member>()
   /** Subscriptions by the channel's place, those held back included. */
   readonly #subscribers: number[]
@@ -78,6 +83,10 @@ export class HubEdge {
       buffered: () => this.#buffered(),
     })
     this.logs = new Map(channels.map((channel) => [channel, this.#logOf(channel)]))
+    // The answer comes from where the topic lives, behind whatever came from there before.
+    const barrierOf = (channel: string): (() => Promise<unknown>) =>
+      shared(() => context.presence(topicOf(channel)).catch(() => undefined))
+    this.#barriers = new Map(channels.map((channel) => [channel, barrierOf(channel)]))
     this.#line = new ShardLine({
       bridge,
       after,
@@ -152,6 +161,31 @@ export class HubEdge {
       }
     }
     return true
+  }
+
+  /**
+   * What was published to the channels before this was called is known here, and so is what is up to the positions; at the
+   * latest after CATCH_UP_MS. Never rejects.
+   */
+  async catchUp(positions: readonly KeptPosition[]): Promise<void> {
+    const all = positions.map(([channel, epoch, offset]) => this.#reached(channel, { epoch, offset }))
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const cancel = this.context.after(CATCH_UP_MS, resolve)
+    await Promise.race([Promise.all(all), late])
+    cancel()
+  }
+
+  /** What this shard has published to a channel before has its place. */
+  async placed(channel: string): Promise<void> {
+    await this.#barriers.get(channel)?.()
+  }
+
+  async #reached(channel: string, position: Position): Promise<void> {
+    const log = this.logs.get(channel)
+    if (log === undefined) return
+    await new Promise<void>((resolve) => log.whenReady(resolve))
+    await this.placed(channel)
+    await new Promise<void>((resolve) => log.whenReaches(position, resolve))
   }
 
   /** Everybody who is connected to this host. */

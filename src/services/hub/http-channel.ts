@@ -90,7 +90,8 @@ async function broadcast(edge: HubEdge, request: BroadcastRequest, reply: Fastif
     .map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`)
   const json = eventJson(channel, wanted.eventType, JSON.stringify(wanted.data), clock.wallMs(), more.join(''))
   if (!(await edge.broadcast(channel, json))) return sendDetail(reply, 503, HTTP_TEXT.overloaded)
-  const subscribers = subscribersOf(edge, await edge.census.sync(), channel)
+  const [sums] = await Promise.all([edge.census.sync(), edge.placed(channel)])
+  const subscribers = subscribersOf(edge, sums, channel)
   edge.counters.channel(channel).broadcast.observe((clock.nowMs() - startMs) / 1_000)
   return sendJson(reply, 200, { status: 'ok', channel, subscribers, message_sent: true })
 }

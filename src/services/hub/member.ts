@@ -101,7 +101,7 @@ export class Member implements Receiver {
       const subscription = member.#hold(log, { epoch, offset })
       subscription.from = froms[index] ?? subscription.from
     }
-    member.#whenReady(() => member.#startReplay([], false))
+    member.#caughtUp(record.positions, () => member.#startReplay([], false))
     // Whoever looks for the session has to look here.
     member.persist()
     return member
@@ -196,6 +196,11 @@ export class Member implements Receiver {
     for (const subscription of this.subscriptions.values()) subscription.log.reform(subscription, form)
   }
 
+  /** The client is about to say what it got last: what is held for it waits for that. */
+  expectRecover(): void {
+    this.#cancelHold()
+  }
+
   /**
    * The client says what it got last. Answers how many events of each channel it will get, and whether that is all it
    * missed; `start` sends them, behind the reply.
@@ -224,7 +229,6 @@ export class Member implements Receiver {
       subscription.log.leave(subscription)
       subscription.held = subscription.log.position
     }
-    this.#cancelHold()
     return { channels, start: () => this.#startReplay(mergedOf(lists), false) }
   }
 
@@ -345,7 +349,7 @@ export class Member implements Receiver {
       if (log === undefined || !edge.permissions.maySubscribe(session.identity.role, channel)) denied.push(channel)
       else this.#hold(log, { epoch, offset })
     }
-    this.#whenReady(() => this.#restored(denied, record.owner === null))
+    this.#caughtUp(record.positions, () => this.#restored(denied, record.owner === null))
   }
 
   /** `isExact`: where it stood is known; else its shard died, and only the client knows what it got. */
@@ -406,22 +410,13 @@ export class Member implements Receiver {
     return subscription
   }
 
-  /** When all its channels know their past: a shard that has just started asks for it. */
-  #whenReady(then: () => void): void {
-    const missing = [...this.subscriptions.values()].filter(({ log }) => !log.isReady)
-    let left = missing.length
-    if (left === 0) {
-      then()
-      return
-    }
+  /** When all its channels know of everything that there was before. */
+  #caughtUp(positions: readonly KeptPosition[], then: () => void): void {
     this.#state = 'awaiting'
     this.connection.pause()
-    for (const { log } of missing) {
-      log.whenReady(() => {
-        if (--left > 0 || this.isGone) return
-        then()
-      })
-    }
+    void this.edge.catchUp(positions).then(() => {
+      if (!this.isGone) then()
+    })
   }
 
   #startReplay(events: readonly HubEvent[], isBuffered: boolean): void {
