@@ -3,15 +3,14 @@ import { readdirSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SERVICES } from '../../src/services/registry.ts'
 import { RoomsMember } from './rooms-member.ts'
 import { type Server, type ServerOptions, type Settings, startServer } from './server.ts'
 
-const OTHERS_OFF: Settings = {
-  'services.echo.enabled': false,
-  'services.chat.enabled': false,
-  'services.hub.enabled': false,
-  'services.session-proxy.enabled': false,
-}
+/** Every other service that comes along. */
+const OTHERS_OFF: Settings = Object.fromEntries(
+  SERVICES.filter(({ name }) => name !== 'rooms').map(({ name }) => [`services.${name}.enabled`, false]),
+)
 
 export class RoomsServer implements AsyncDisposable {
   readonly server: Server

@@ -1,4 +1,5 @@
 // Streams a client of rooms might send, from a seed: logins and messages, good and bad, then damaged, and cut anywhere.
+// Nothing but `name` is a user name: what damage makes a login of must not be somebody else's.
 import { encodeDescriptor, encodeFrame } from '../../src/services/rooms/descriptor.ts'
 import type { Random } from '../simulation/random.ts'
 import { CONTENT_BYTES_MAX, OBSERVER } from './rooms-oracle.ts'
@@ -15,7 +16,7 @@ const FILE_NAMES = [
   '.',
   '',
   'a/',
-  'NUL',
+  'NUL.',
   'CON.txt',
   '\u0000',
   'a\u0000b',
@@ -27,7 +28,7 @@ const FILE_NAMES = [
   '{"filename":"\\ud800"}',
   '{"filename":7}',
   '{"filename":null}',
-  '{"to":"server","filename":"d"}',
+  '{"to":"server","filename":"d.d"}',
   `{"to":"${OBSERVER}","filename":"e/f"}`,
   '[1]',
   '{',
@@ -36,7 +37,7 @@ const HEADERS = [
   '',
   '',
   `{"to":"${OBSERVER}"}`,
-  '{"to":"nobody"}',
+  '{"to":"no-body"}',
   '{"to":""}',
   '{"to":"a b\\"ж"}',
   'ignored',
@@ -52,7 +53,7 @@ export function streamFrom(random: Random, name: string): Buffer {
   for (let tries = random.below(3); tries > 0; tries--) frames.push(guestFrame(random))
   frames.push(encodeFrame(1, random.chance(0.5) ? name : JSON.stringify({ to: name })))
   for (let count = random.below(FRAMES_MAX); count > 0; count--) frames.push(memberFrame(random))
-  if (random.chance(0.3)) frames.push(encodeFrame(2, 'bye'))
+  if (random.chance(0.3)) frames.push(encodeFrame(2, 'good bye'))
   let stream: Buffer = Buffer.concat(frames)
   if (random.chance(0.6))
     for (let count = random.between(1, DAMAGES_MAX); count > 0; count--) stream = damaged(random, stream)
@@ -67,21 +68,21 @@ export function segmentsOf(random: Random, stream: Buffer): Buffer[] {
 }
 
 function guestFrame(random: Random): Buffer {
-  if (random.chance(0.7)) return encodeFrame(1, random.pick(LOGINS), random.chance(0.1) ? 'x'.repeat(65_536) : '')
-  return encodeFrame(random.below(12), 'a header', random.chance(0.5) ? 'content' : '')
+  if (random.chance(0.7)) return encodeFrame(1, random.pick(LOGINS), random.chance(0.1) ? '!'.repeat(65_536) : '')
+  return encodeFrame(random.below(12), 'a header', random.chance(0.5) ? 'some content' : '')
 }
 
 function memberFrame(random: Random): Buffer {
   const type = random.chance(0.8) ? random.between(6, 9) : random.pick([0, 1, 3, 5, 10, 77, 0xffff])
-  if (random.chance(0.05)) return encodeFrame(type, 'h'.repeat(random.pick([4_096, 4_097, 0xffff])), 'x')
+  if (random.chance(0.05)) return encodeFrame(type, '-'.repeat(random.pick([4_096, 4_097, 0xffff])), '!')
   const header = type === 8 ? random.pick(FILE_NAMES) : random.pick(HEADERS)
   return encodeFrame(type, random.chance(0.05) ? Buffer.from(random.pick(ILL_FORMED)) : header, contentFrom(random))
 }
 
 function contentFrom(random: Random): Buffer {
   if (random.chance(0.03))
-    return Buffer.alloc(random.pick([262_144, 262_145, 400_000]), random.pick(['x', 'ж', '\u{1F600}']))
-  const text = Buffer.from(random.pick(['', 'x', 'привет', '\u{1F600}', 'y'.repeat(2_000)]))
+    return Buffer.alloc(random.pick([262_144, 262_145, 400_000]), random.pick(['!', 'ж', '\u{1F600}']))
+  const text = Buffer.from(random.pick(['', '!', 'привет', '\u{1F600}', '~'.repeat(2_000)]))
   return random.chance(0.1) ? Buffer.concat([text, Buffer.from(random.pick(ILL_FORMED))]) : text
 }
 

@@ -4,6 +4,7 @@
 //     opening ──▶ idle ◀──▶ writing ──▶ closed
 //                   └── the disk did not do it ──▶ failed
 import { close, open, write } from 'node:fs'
+import { appended } from '../../lib/bytes.ts'
 import { SPOOL_FILE_MODE } from './spool-directory.ts'
 
 /** More that waits holds its sender up. */
@@ -16,8 +17,10 @@ export class SpoolWriter {
   readonly #changed: () => void
   #phase: 'opening' | 'idle' | 'writing' | 'closed' = 'opening'
   #descriptor: number | undefined
-  #waiting: Buffer[] = []
+  /** What waits; and a buffer of an earlier write, so that a long content needs two in all. */
+  #waiting: Buffer | undefined
   #waitingBytes = 0
+  #spare: Buffer | undefined
   #error: unknown
   #closed: (() => void) | undefined
 
@@ -51,42 +54,52 @@ export class SpoolWriter {
   /** Copies. */
   push(chunk: Buffer): void {
     if (this.#error !== undefined || this.#closed !== undefined) return
-    this.#waiting.push(Buffer.from(chunk))
+    this.#waiting = appended(this.#waiting ?? this.#takeSpare(), this.#waitingBytes, chunk, 0, chunk.length)
     this.#waitingBytes += chunk.length
-    if (this.#phase === 'idle') this.#write()
+    if (this.#phase === 'idle') this.#write(this.#waiting)
   }
 
   /** Lets go of the file when what is under way has ended; what waits is not written. */
   close(closed: () => void): void {
     this.#closed = closed
-    this.#waiting = []
+    this.#waiting = undefined
     this.#waitingBytes = 0
+    this.#spare = undefined
     if (this.#phase === 'idle') this.#close()
     else if (this.#phase === 'closed') closed()
   }
 
-  #write(): void {
-    const bytes = this.#waiting.length === 1 ? (this.#waiting[0] as Buffer) : Buffer.concat(this.#waiting)
-    this.#waiting = []
+  #write(bytes: Buffer): void {
+    const length = this.#waitingBytes
+    this.#waiting = undefined
     this.#waitingBytes = 0
     this.#phase = 'writing'
-    this.#writeFrom(bytes, 0)
+    this.#writeFrom(bytes, 0, length)
   }
 
-  #writeFrom(bytes: Buffer, from: number): void {
-    write(this.#descriptor as number, bytes, from, bytes.length - from, this.written, (error, count) => {
+  #writeFrom(bytes: Buffer, from: number, end: number): void {
+    write(this.#descriptor as number, bytes, from, end - from, this.written, (error, count) => {
       if (error === null) this.written += count
-      if (error === null && from + count < bytes.length) this.#writeFrom(bytes, from + count)
-      else this.#done(error)
+      if (error === null && from + count < end) this.#writeFrom(bytes, from + count, end)
+      else {
+        this.#spare = bytes
+        this.#done(error)
+      }
     })
+  }
+
+  #takeSpare(): Buffer | undefined {
+    const spare = this.#spare
+    this.#spare = undefined
+    return spare
   }
 
   #done(error: unknown): void {
     this.#error ??= error ?? undefined
     this.#phase = 'idle'
     if (this.#closed !== undefined) this.#close()
-    else if (this.#error !== undefined) this.#waiting = []
-    else if (this.#waiting.length > 0) this.#write()
+    else if (this.#error !== undefined) this.#waiting = undefined
+    else if (this.#waiting !== undefined) this.#write(this.#waiting)
     this.#changed()
   }
 
