@@ -19,6 +19,8 @@ export interface RedisStoreSetup {
   readonly disk?: DiskOptions
   readonly store?: Partial<RedisStoreOptions>
   readonly log?: Logger
+  /** `name:password` of an ACL user. */
+  readonly user?: string
 }
 
 export class RedisStoreSubject implements AsyncDisposable {
@@ -30,7 +32,9 @@ export class RedisStoreSubject implements AsyncDisposable {
   constructor(server: RedisServer, setup: RedisStoreSetup) {
     this.server = server
     this.#setup = setup
-    const address = parseRedisAddress(server.url)
+    const address = parseRedisAddress(
+      setup.user === undefined ? server.url : server.url.replace('//', `//${setup.user}@`),
+    )
     if (typeof address === 'string') throw new TypeError(address)
     const common = { clock: systemClock, wheel: this.wheel, log: setup.log ?? SILENT, random: Math.random }
     const limits = { ...REDIS_LIMITS, backoffMinMs: 10, backoffMaxMs: 50 }
@@ -77,8 +81,14 @@ export class RedisStoreSubject implements AsyncDisposable {
   }
 }
 
-export async function startRedisStore(setup: RedisStoreSetup = {}): Promise<RedisStoreSubject> {
-  const subject = new RedisStoreSubject(await startRedis(setup.server), setup)
+/** `prepare` sees the server before anybody connects. */
+export async function startRedisStore(
+  setup: RedisStoreSetup = {},
+  prepare: (server: RedisServer) => void = () => {},
+): Promise<RedisStoreSubject> {
+  const server = await startRedis(setup.server)
+  prepare(server)
+  const subject = new RedisStoreSubject(server, setup)
   await subject.up()
   return subject
 }
