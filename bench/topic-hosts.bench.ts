@@ -26,6 +26,8 @@ const SMOKE: Sizes = { rounds: 1, paced: 30, flood: 1_000 }
 
 /** One way of messages to a listener. */
 interface Way {
+  /** Of a message, everything but Redis; one figure for each flood. */
+  readonly cpuUs: number[]
   begin(): Promise<void>
   publish(payload: string): void
   /** Waits for so many; how long each was under way, in µs. */
@@ -52,16 +54,20 @@ async function p50Of(way: Way, count: number): Promise<number> {
 
 async function perSecond(way: Way, count: number): Promise<number> {
   await way.begin()
+  const cpuBefore = process.cpuUsage()
   const startMs = performance.now()
   for (let sent = 0; sent < count; ) {
     for (const until = Math.min(count, sent + BURST); sent < until; sent++) way.publish(payload())
     await way.hear(sent)
   }
+  const { user, system } = process.cpuUsage(cpuBefore)
+  way.cpuUs.push((user + system) / count)
   return (count / (performance.now() - startMs)) * 1_000
 }
 
 /** ioredis, in one thread. */
 class Floor implements Way {
+  readonly cpuUs: number[] = []
   readonly #publisher: Redis
   #taken: number[] = []
   #onMessage: (() => void) | undefined
@@ -116,6 +122,7 @@ export const bench = defineBench({
     await subscriber.subscribe(CHANNEL)
     const far = two.actor(hearer, 'far')
     const topic: Way = {
+      cpuUs: [],
       begin: () => far.ask('begin'),
       publish: (text) => {
         if (!one.publish(TOPIC, text)) throw new Error('the way to the topic is full')
@@ -147,6 +154,7 @@ export const bench = defineBench({
           value: median(added) / ADDED_P50_MS_MAX,
         },
         { name: 'topic over hosts / bare ioredis: messages per second', value: ratioOf(rates.topic, rates.floor) },
+        { name: 'topic over hosts / bare ioredis: CPU of a message', value: ratioOf(topic.cpuUs, floor.cpuUs) },
       ],
       figures: [
         { name: 'bare ioredis: publish to subscriber, p50', value: median(times.floor) * 1_000, unit: 'µs' },
@@ -157,6 +165,8 @@ export const bench = defineBench({
         },
         { name: 'bare ioredis, 1,000 at a time', value: median(rates.floor), unit: 'messages/s' },
         { name: 'topic over hosts, 1,000 at a time', value: median(rates.topic), unit: 'messages/s' },
+        { name: 'bare ioredis, both ends: CPU of a message', value: median(floor.cpuUs), unit: 'µs' },
+        { name: 'topic, both hosts: CPU of a message', value: median(topic.cpuUs), unit: 'µs' },
       ],
       hash: times.topic.length + rates.topic.length,
     }
