@@ -18,7 +18,17 @@ const TYPES: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
   svg: 'image/svg+xml',
 }
-const OWN = ['dashboard.css', 'dashboard.js', 'chart.js', 'element.js', 'icon.svg', 'lane.js', 'text.js', 'total.js']
+const OWN = [
+  'dashboard.css',
+  'dashboard.js',
+  'card.js',
+  'chart.js',
+  'element.js',
+  'icon.svg',
+  'lane.js',
+  'text.js',
+  'total.js',
+]
 const UPLOT = { 'uplot.js': 'uplot/dist/uPlot.iife.min.js', 'uplot.css': 'uplot/dist/uPlot.min.css' } as const
 
 /** The page itself, and its parts by name. */
@@ -26,12 +36,16 @@ export function loadDashboard(): { readonly page: PageFile; readonly parts: Read
   const { resolve } = createRequire(import.meta.url)
   const own = (name: string): [string, PageFile] => [
     name,
-    fileOf(name, new URL(`./dashboard/${name}`, import.meta.url)),
+    pageFileOf(name, new URL(`./dashboard/${name}`, import.meta.url)),
   ]
-  const foreign = Object.entries(UPLOT).map(([name, path]): [string, PageFile] => [name, fileOf(name, resolve(path))])
+  const foreign = Object.entries(UPLOT).map(([name, path]): [string, PageFile] => [
+    name,
+    pageFileOf(name, resolve(path)),
+  ])
   return { page: own('index.html')[1], parts: new Map([...OWN.map(own), ...foreign]) }
 }
 
-function fileOf(name: string, path: string | URL): PageFile {
+/** `name` says of what type it is. */
+export function pageFileOf(name: string, path: string | URL): PageFile {
   return { type: TYPES[name.slice(name.lastIndexOf('.') + 1)] ?? 'application/octet-stream', bytes: readFileSync(path) }
 }

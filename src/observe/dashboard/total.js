@@ -1,13 +1,11 @@
 // The totals on top: a card each, with the present figure and a chart of the last two minutes.
-import { Chart, History, roundUp } from './chart.js'
-import { element, setText } from './element.js'
+import { Card } from './card.js'
 import { countText, secondsText, shareText, shortCountText } from './text.js'
 
 const sum = (rows, figure) => rows.reduce((total, row) => total + row[figure], 0)
 const most = (shards, figure) => shards.reduce((top, shard) => Math.max(top, shard[figure]), 0)
 const mean = (shards, figure) => (shards.length === 0 ? 0 : sum(shards, figure) / shards.length)
 
-/** `floor`: the least top of the scale. `top`: always this one. */
 const CARDS = [
   {
     ...{ title: 'Connections', text: countText, axis: shortCountText, floor: 10 },
@@ -41,68 +39,15 @@ export class Totals {
   }
 
   show({ shards, services }, seconds) {
-    for (const card of this.#cards) card.show(shards, services, seconds)
+    for (const [index, { series }] of CARDS.entries()) {
+      this.#cards[index].show(
+        series.map(({ of }) => of(shards, services)),
+        seconds,
+      )
+    }
   }
 
   gap(seconds) {
     for (const card of this.#cards) card.gap(seconds)
-  }
-}
-
-class Card {
-  #row
-  #history
-  #values
-  #chart
-  /** Index of the moment under the cursor. */
-  #pointed = null
-
-  constructor(host, row) {
-    this.#row = row
-    this.#history = new History(row.series.length)
-    this.#values = row.series.map(({ color }) => element('b', { className: `${color}-color` }))
-    const names = row.series.map(({ name }, index) =>
-      element('span', {}, this.#values[index], element('small', {}, name)),
-    )
-    const plot = element('div', { className: 'plot' })
-    const card = element(
-      'article',
-      { className: 'card' },
-      element('h3', {}, row.title),
-      element('p', {}, ...names),
-      plot,
-    )
-    host.append(card)
-    this.#chart = new Chart(plot, {
-      colors: row.series.map(({ color }) => color),
-      max: () => row.top ?? roundUp(Math.max(row.floor, ...row.series.map((_, index) => this.#history.max(index)))),
-      axis: row.axis,
-      onCursor: (index) => {
-        this.#pointed = index
-        this.#write()
-      },
-    })
-  }
-
-  show(shards, services, seconds) {
-    this.#history.push(
-      seconds,
-      this.#row.series.map(({ of }) => of(shards, services)),
-    )
-    this.#chart.show(this.#history.data)
-    this.#write()
-  }
-
-  gap(seconds) {
-    this.#history.push(seconds, [])
-  }
-
-  /** The figures under the cursor, or else the present ones. */
-  #write() {
-    for (const [index, value] of this.#values.entries()) {
-      const column = this.#history.data[index + 1]
-      const figure = column[this.#pointed ?? column.length - 1] ?? column.at(-1)
-      setText(value, figure === null || figure === undefined ? '–' : this.#row.text(figure))
-    }
   }
 }

@@ -9,6 +9,7 @@ import { KnownPaths } from '../known-path.ts'
 import type { HubEdge } from './edge.ts'
 import { HTTP_TEXT, sendDetail } from './http-answer.ts'
 import { addChannels } from './http-channel.ts'
+import { addDocuments } from './http-document.ts'
 import { addHealth } from './http-health.ts'
 import { addLogin } from './http-login.ts'
 import { membersOf } from './request.ts'
@@ -42,6 +43,7 @@ export async function createHttpApi(edge: HubEdge): Promise<HttpHandler> {
   addHealth(app, edge)
   addChannels(app, edge)
   addLogin(app, edge)
+  addDocuments(app, edge)
   await app.ready()
   return (request, response) => app.routing(request, response)
 }

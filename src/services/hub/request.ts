@@ -2,12 +2,12 @@
 // [PROTOCOLS 4.2, 4.3]
 import { TEXT } from './text.ts'
 
-const CHANNELS_MAX = 64
-const CHANNEL_LENGTH_MAX = 128
-const ID_LENGTH_MAX = 64
-const EVENT_TYPE_LENGTH_MAX = 128
-const DEFAULT_EVENT_TYPE = 'broadcast'
-const POSITIONS_MAX = 64
+export const CHANNELS_MAX = 64
+export const CHANNEL_LENGTH_MAX = 128
+export const ID_LENGTH_MAX = 64
+export const EVENT_TYPE_LENGTH_MAX = 128
+export const DEFAULT_EVENT_TYPE = 'broadcast'
+export const POSITIONS_MAX = 64
 
 export type Members = Readonly<Record<string, unknown>>
 
