@@ -24,6 +24,8 @@ import { shared } from './shared.ts'
 
 const LOGGED_PER_SECOND = 5
 const TIDY_MS = 5_000
+/** How old the number of buffered events may be. */
+const BUFFERED_MS = 1_000
 const TAP_AGAIN_MS = 1_000
 /** A broadcast in many pieces waits for room on its way, so often and so long. */
 const ROOM_POLL_MS = 5
@@ -65,6 +67,8 @@ export class HubEdge {
   #ofHost: { readonly host?: string } = {}
   #sequence = 0
   #published = 0
+  #bufferedCount = 0
+  #bufferedMs = Number.NEGATIVE_INFINITY
   #cancelTidy: () => void = () => {}
 
   constructor(context: ServiceContext<HubConfig>) {
@@ -261,7 +265,16 @@ export class HubEdge {
     return [this.#members.size, this.#published, this.#buffered(), ...this.#subscribers]
   }
 
+  /** A look at every session that is away: not for each question. */
   #buffered(): number {
+    const nowMs = this.context.clock.nowMs()
+    if (nowMs - this.#bufferedMs < BUFFERED_MS) return this.#bufferedCount
+    this.#bufferedMs = nowMs
+    this.#bufferedCount = this.#countBuffered()
+    return this.#bufferedCount
+  }
+
+  #countBuffered(): number {
     const countOf = ([channel, epoch, offset]: KeptPosition): number =>
       this.logs.get(channel)?.countAfter({ epoch, offset }) ?? 0
     return this.book.buffered(countOf, this.context.config.bufferSize)

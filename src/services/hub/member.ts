@@ -352,7 +352,7 @@ export class Member implements Receiver {
     this.#caughtUp(record.positions, () => this.#restored(denied, record.owner === null))
   }
 
-  /** `isExact`: where it stood is known; else its shard died, and only the client knows what it got. */
+  /** `isExact`: where it stood is known; else its shard died, and only a client with offsets can tell what comes twice. */
   #restored(denied: readonly string[], isExact: boolean): void {
     const { edge, session, clientId } = this
     const { offsets } = session.options
@@ -381,15 +381,15 @@ export class Member implements Receiver {
     }
     this.#state = 'held'
     this.#goOn()
-    this.#cancelHold = edge.context.after(RECOVER_WAIT_MS, () => this.#unhold(isExact))
+    this.#cancelHold = edge.context.after(RECOVER_WAIT_MS, () => this.#unhold())
   }
 
   /** The client did not say what it got. */
-  #unhold(isExact: boolean): void {
+  #unhold(): void {
     const lists = [...this.subscriptions.values()].map((subscription) => {
       const { log, held } = subscription
       if (subscription.index < 0) subscription.held = log.position
-      return subscription.index < 0 && isExact ? log.after(held) : []
+      return subscription.index < 0 ? log.after(held) : []
     })
     this.#startReplay(mergedOf(lists).slice(-this.edge.context.config.bufferSize), true)
   }
