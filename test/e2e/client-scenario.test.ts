@@ -1,32 +1,16 @@
 // Both clients against one hub: the same scenarios, and each reads what the other packs.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { binaryHandler } from '../../clients/typescript/src/binary.ts'
-import {
-  bytesOf,
-  hexOf,
-  packed,
-  plain,
-  runScenario,
-  type Scenario,
-  type Step,
-  type Surroundings,
-} from '../../clients/typescript/test/scenario.ts'
-import { Gate } from '../harness/gate.ts'
-import { HubServer, tokenOf } from '../harness/hub-server.ts'
+import { bytesOf, hexOf, packed, plain, runScenario, type Step } from '../../clients/typescript/test/scenario.ts'
+import { ClientGround, SCENARIOS } from '../harness/client-ground.ts'
 import { requirePython } from '../harness/python.ts'
 import { within } from '../harness/wait.ts'
 
-const ROLES = ['admin', 'developer', 'viewer', 'bot']
 const PYTHON_MS_MAX = 60_000
-const scenarios = JSON.parse(readFileSync(join(import.meta.dirname, '../clients/scenario.json'), 'utf8')) as Scenario[]
 const PACKS: readonly Step[] = [
   { do: 'pack', type: 'image', bytes: 'ff00', metadata: { format: 'png', width: 1, height: 2, note: 'привет' } },
   { do: 'pack', type: 'audio', bytes: '01', metadata: { sample_rate: 48_000, channels: 2 } },
@@ -42,37 +26,14 @@ interface Line {
   readonly unpacked?: readonly unknown[]
 }
 
-const stack = new AsyncDisposableStack()
-let surroundings: Surroundings
-
+let ground: ClientGround
 before(async () => {
-  // Nothing but what clients send is published, so that what is counted is theirs.
-  const hub = stack.use(await HubServer.start())
-  const gate = stack.use(await Gate.to(hub.server.port('hub.ws')))
-  const control = stack.adopt(await startControl(gate), (server) => void server.close())
-  surroundings = {
-    url: `ws://127.0.0.1:${gate.port}/ws`,
-    directUrl: hub.url(),
-    tokens: Object.fromEntries(ROLES.map((role) => [role, tokenOf({ sub: role })])),
-    controlUrl: `http://127.0.0.1:${(control.address() as AddressInfo).port}/`,
-  }
+  ground = await ClientGround.start()
 })
-after(() => stack.disposeAsync())
+after(() => ground[Symbol.asyncDispose]())
 
-async function startControl(gate: Gate): Promise<Server> {
-  const server = createServer(({ url = '' }, response) => {
-    const verb = new URL(url, 'http://control').searchParams.get('verb')
-    if (verb === 'cut' || verb === 'down' || verb === 'up') gate[verb]()
-    else response.statusCode = 400
-    response.setHeader('connection', 'close').end()
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return server
-}
-
-for (const scenario of scenarios) {
-  test(`client scenario, TypeScript: ${scenario.name}`, () => runScenario(scenario, surroundings))
+for (const scenario of SCENARIOS) {
+  test(`client scenario, TypeScript: ${scenario.name}`, () => runScenario(scenario, ground.surroundings))
 }
 
 test('client scenario, Python: all of them; and each client reads what the other packs', async (context) => {
@@ -84,7 +45,9 @@ test('client scenario, Python: all of them; and each client reads what the other
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   context.after(() => child.kill('SIGKILL'))
-  child.stdin.end(JSON.stringify({ scenarios, surroundings, packs: PACKS, unpack: ours }))
+  child.stdin.end(
+    JSON.stringify({ scenarios: SCENARIOS, surroundings: ground.surroundings, packs: PACKS, unpack: ours }),
+  )
   const output = await within('the scenarios in Python', text(child.stdout), PYTHON_MS_MAX)
   const lines = output
     .trim()
@@ -94,7 +57,7 @@ test('client scenario, Python: all of them; and each client reads what the other
   for (const { name = '', error } of lines) await context.test(name, () => assert.equal(error, undefined))
   assert.deepEqual(
     lines.map(({ name }) => name),
-    scenarios.map(({ name }) => name),
+    SCENARIOS.map(({ name }) => name),
   )
   // The bytes of gzip may differ; all others must not.
   assert.deepEqual(theirs.slice(0, 4), ours.slice(0, 4))

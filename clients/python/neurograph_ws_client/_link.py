@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketExcepti
 try:
     from websockets.asyncio.client import connect as _connect
 except ImportError:  # before 13
-    from websockets.legacy.client import connect as _connect  # type: ignore[assignment,no-redef]
+    from websockets.legacy.client import connect as _connect  # type: ignore[assignment]
 
 from .errors import HandshakeError
 
@@ -63,7 +63,8 @@ class Link:
     async def receive(self) -> Optional[Union[str, bytes]]:
         """None when the connection has ended."""
         try:
-            return await self._socket.recv()
+            data: Union[str, bytes] = await self._socket.recv()
+            return data
         except ConnectionClosed:
             return None
 

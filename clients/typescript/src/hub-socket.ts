@@ -4,16 +4,20 @@ import { type HubFrame, isObject, parseFrame } from './frame.ts'
 import { type HandshakeWatch, watchHandshake } from './handshake-status.ts'
 import { HubError } from './hub-error.ts'
 
-/** What is needed of a WebSocket: the platform's, or another one with its interface (`ws`). */
+/** The platform's WebSocket, or another one with its interface (`ws`). Only what all of them declare alike. */
 export interface WebSocketLike {
   binaryType: string
   readonly bufferedAmount: number
-  addEventListener(type: string, listener: (event: never) => void): void
-  send(data: string | Uint8Array<ArrayBuffer>): void
   close(code?: number, reason?: string): void
 }
 
 export type WebSocketClass = new (url: string) => WebSocketLike
+
+/** The rest of that interface, as it is used here. */
+interface Socket extends WebSocketLike {
+  addEventListener(type: string, listener: (event: never) => void): void
+  send(data: string | Uint8Array<ArrayBuffer>): void
+}
 
 type SocketClose = Pick<SocketEnd, 'code' | 'reason'>
 
@@ -43,7 +47,7 @@ const CODE_LOST = 4000
 const CODE_NONE = 1006
 
 export class HubSocket {
-  readonly #socket: WebSocketLike
+  readonly #socket: Socket
   readonly #sink: SocketSink
   readonly #watch: HandshakeWatch
   /** What `ws` tells in words. */
@@ -58,7 +62,7 @@ export class HubSocket {
     this.#sink = sink
     this.#watch = watchHandshake(url)
     try {
-      this.#socket = new WebSocket(url)
+      this.#socket = new WebSocket(url) as Socket
     } catch (error) {
       this.#watch.end()
       throw error

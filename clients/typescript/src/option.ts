@@ -47,7 +47,7 @@ export function settingsOf(options: ClientOptions): Settings {
     resume = true,
     binary = false,
     compression = 'none',
-    WebSocket = globalThis.WebSocket as unknown as WebSocketClass | undefined,
+    WebSocket = globalThis.WebSocket as WebSocketClass | undefined,
   } = options
   if (WebSocket === undefined) throw invalid('this platform has no WebSocket: pass one')
   if (!(reconnectDelay >= 0)) throw invalid('reconnectDelay must be a number of milliseconds')

@@ -66,7 +66,7 @@ function event(offset: number, channel = 'metrics', epoch = 'e1'): Frame {
 
 const SOCKETS: Readonly<Record<string, WebSocketClass | undefined>> = {
   "the platform's": undefined,
-  ws: WsWebSocket as unknown as WebSocketClass,
+  ws: WsWebSocket,
 }
 
 test('client: is exported by name and by default', () => {
