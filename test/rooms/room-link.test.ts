@@ -160,11 +160,24 @@ test('link: turns are of limited length; what does not fit alone is not sent', a
   assert.deepEqual(small.last?.items, [leave(1)])
 })
 
-test('link: says nothing any more when it has stopped', async () => {
-  const world = new World()
-  await world.push(leave(1))
-  world.link.stop()
-  await world.answer(done('done'))
-  await world.push(leave(2))
-  assert.deepEqual([world.turns.length, world.results], [1, []])
+test('link: stops when everything was said, or after a while', async () => {
+  const idle = new World()
+  await idle.link.stop()
+  await idle.push(leave(1))
+  assert.equal(idle.turns.length, 0)
+  for (const isAnswered of [true, false]) {
+    const world = new World()
+    let stopped = false
+    await world.push(leave(1))
+    await world.push(leave(2))
+    void world.link.stop().then(() => {
+      stopped = true
+    })
+    await world.answer(done('done'))
+    assert.deepEqual([stopped, world.last?.items], [false, [leave(2)]])
+    await (isAnswered ? world.answer(done('done')) : world.fire())
+    assert.equal(stopped, true)
+    await world.push(leave(3))
+    assert.deepEqual([world.turns.length, world.results.length], [2, isAnswered ? 2 : 1])
+  }
 })

@@ -98,10 +98,10 @@ export class RoomsEdge {
     return early ?? []
   }
 
-  stop(): void {
-    this.link.stop()
+  stop(): Promise<void> {
     this.#cancelLook?.()
     this.#members.clear()
+    return this.link.stop()
   }
 
   /** The room is another one than they were in: nobody can know what they missed. */

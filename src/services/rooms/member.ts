@@ -53,6 +53,8 @@ export class Member implements InletOwner, OutletOwner {
   #peerEnded = false
   /** It gets no more than what waits for it. */
   #endsWhenEmpty = false
+  /** Contents that it has read, of which the room does not know. */
+  #unconfirmed = 0
   readonly #openedMs: number
   #cancelLogin: (() => void) | undefined
 
@@ -139,7 +141,8 @@ export class Member implements InletOwner, OutletOwner {
 
   get settled(): boolean {
     const isResting = this.#phase === 'guest' || this.#phase === 'inside'
-    return isResting && this.#inlet.isSettled && this.#outlet.isEmpty && !this.#peerEnded
+    const isQuiet = this.#inlet.isSettled && this.#outlet.isEmpty && this.#unconfirmed === 0
+    return isResting && isQuiet && !this.#peerEnded
   }
 
   freeze(): FrozenMember {
@@ -250,7 +253,11 @@ export class Member implements InletOwner, OutletOwner {
   }
 
   read(file: number): void {
-    this.#edge.link.push({ kind: 'read', id: this.#connection.id, file })
+    this.#unconfirmed++
+    this.#edge.link.push({ kind: 'read', id: this.#connection.id, file }, () => {
+      this.#unconfirmed--
+      this.settledChanged()
+    })
   }
 
   delivered(contentBytes: number): void {

@@ -16,6 +16,8 @@ const BUSY_MS = 2
 const FAILED_MS = 20
 /** A shard with members is heard of so often. */
 const BEAT_MS = 1_000
+/** For what is left to say when the thread ends. */
+const STOP_MS = 500
 /** So much that came here is told at once: others may wait for it. */
 const CONSUMED_STEP_BYTES = 128 * 1024
 
@@ -57,6 +59,7 @@ export class RoomLink {
   #toldConsumed = 0
   #itemsMax = ITEMS_MAX
   #cancelBeat: (() => void) | undefined
+  #stopped: (() => void) | undefined
 
   constructor(options: RoomLinkOptions) {
     this.#options = options
@@ -94,14 +97,22 @@ export class RoomLink {
     this.#schedule()
   }
 
-  stop(): void {
-    this.#phase = 'stopped'
+  /** Settles when everything was said, or the room does not answer in time. */
+  stop(): Promise<void> {
     this.#cancelBeat?.()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#stopped = () => {
+      this.#phase = 'stopped'
+      resolve()
+    }
+    if (this.#phase === 'idle') this.#stopped()
+    else this.#options.after(STOP_MS, this.#stopped)
+    return promise
   }
 
   /** Members came: the room has to hear of them. */
   beat(): void {
-    if (this.#cancelBeat !== undefined || this.#phase === 'stopped') return
+    if (this.#cancelBeat !== undefined || this.#stopped !== undefined) return
     this.#cancelBeat = this.#options.after(BEAT_MS, () => {
       this.#cancelBeat = undefined
       if (!this.#options.hasMembers()) return
@@ -217,6 +228,7 @@ export class RoomLink {
   }
 
   #goOn(): void {
+    if (this.#waiting.length === 0) this.#stopped?.()
     if (this.#waiting.length > 0 || this.#consumed - this.#toldConsumed >= CONSUMED_STEP_BYTES) this.#schedule()
   }
 }
