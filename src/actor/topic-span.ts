@@ -89,13 +89,14 @@ export class TopicSpans {
     const { clock, maker } = this.#around
     const { bridge, unpublished } = this.#options
     // What user code throws on is not published; the hosts make of it what they need when they have its offset.
+    const { epoch = 0, offset = 0 } = this.#spans.get(name)?.home ?? {}
     if (definition.encode !== undefined) {
-      const { epoch = 0, offset = 0 } = this.#spans.get(name)?.home ?? {}
       if (maker.make({ name, definition, epoch }, offset + 1, 0, published) === undefined) return
     }
     const { form, keyBytes, bytes, start } = published
     const payload = packLogEntry(form, keyBytes, clock.wallMs(), bytes, start)
-    bridge.append({ log: logOfTopic(name), payload, ...logLimitsOf(definition) }).catch((error: unknown) => {
+    const after = epoch === 0 ? undefined : { epoch, offset }
+    bridge.append({ log: logOfTopic(name), payload, ...logLimitsOf(definition), after }).catch((error: unknown) => {
       unpublished.value++
       this.#appendFailed.warn({ topic: name, ...errorFields(error) })
     })

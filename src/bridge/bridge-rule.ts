@@ -1,5 +1,5 @@
 // What every bridge refuses, whatever its engine: one place, so that the engines cannot differ.
-import { BRIDGE_NAME_BYTES_MAX, SCRIPT_ARGUMENTS_MAX } from './bridge.ts'
+import { BRIDGE_NAME_BYTES_MAX, type LogPosition, SCRIPT_ARGUMENTS_MAX } from './bridge.ts'
 import type { ArgumentOf, BridgeCall } from './bridge-engine.ts'
 
 /** A hundred years: longer than anybody waits, and far from where a server's own arithmetic ends. */
@@ -29,16 +29,11 @@ export function problemOf({ operation, argument }: BridgeCall): string | undefin
         nameProblem(argument.log) ??
         bytesProblem('payload', argument.payload) ??
         wholeProblem('countMax', argument.countMax, 1, LOG_COUNT_MAX) ??
-        ttlProblem(argument.ttlSeconds)
+        ttlProblem(argument.ttlSeconds) ??
+        afterProblem(argument.after)
       )
     case 'open':
-      return (
-        nameProblem(argument.log) ??
-        ttlProblem(argument.ttlSeconds) ??
-        (argument.after == null
-          ? undefined
-          : wholeProblem('after.offset', argument.after.offset, 0, Number.MAX_SAFE_INTEGER))
-      )
+      return nameProblem(argument.log) ?? ttlProblem(argument.ttlSeconds) ?? afterProblem(argument.after)
     case 'script':
       return scriptProblem(argument)
     case 'read':
@@ -59,6 +54,10 @@ export function nameProblem(name: unknown): string | undefined {
   // Half a character has no bytes: two such names would be one and the same on the server.
   if (!name.isWellFormed()) return 'a name is well-formed Unicode'
   return isLong ? `a name has at most ${BRIDGE_NAME_BYTES_MAX} bytes` : undefined
+}
+
+function afterProblem(after: LogPosition | undefined): string | undefined {
+  return after == null ? undefined : wholeProblem('after.offset', after.offset, 0, Number.MAX_SAFE_INTEGER)
 }
 
 function scriptProblem({ text, keys, args }: ArgumentOf<'script'>): string | undefined {

@@ -48,6 +48,8 @@ export interface BridgeOperations {
     /** Entries kept, and for how long after the last one. */
     readonly countMax: number
     readonly ttlSeconds: number
+    /** As for `open`. */
+    readonly after?: LogPosition | undefined
   }): LogPosition
   /**
    * Where a log stands; begins it when there is none, with offset 0. It is kept for at least `ttlSeconds` from now on: who

@@ -152,8 +152,8 @@ export class LocalEngine implements BridgeEngine {
     return outcome
   }
 
-  #append({ log: name, payload, countMax, ttlSeconds }: ArgumentOf<'append'>): CallOutcome {
-    const known = this.#find(name)
+  #append({ log: name, payload, countMax, ttlSeconds, after }: ArgumentOf<'append'>): CallOutcome {
+    const known = this.#findWhole(name, after)
     const value = known?.value ?? this.#newLog()
     if (value instanceof Uint8Array) return wrongKind(name)
     const bytes = payload.length + ENTRY_BYTES
@@ -188,10 +188,7 @@ export class LocalEngine implements BridgeEngine {
   }
 
   #open({ log: name, ttlSeconds, after }: ArgumentOf<'open'>): CallOutcome {
-    const before = this.#find(name)
-    const lost = before !== undefined && !(before.value instanceof Uint8Array) && isBehind(before.value, after)
-    if (lost) this.#drop(before)
-    const known = lost ? undefined : before
+    const known = this.#findWhole(name, after)
     const value = known?.value ?? this.#newLog()
     if (value instanceof Uint8Array) return wrongKind(name)
     const bytes = name.length + ENTRY_BYTES
@@ -215,6 +212,14 @@ export class LocalEngine implements BridgeEngine {
   #find(name: string): Kept | undefined {
     const kept = this.#kept.get(name)
     if (kept === undefined || this.#options.clock.nowMs() < kept.endMs) return kept
+    this.#drop(kept)
+    return undefined
+  }
+
+  /** Undefined also of a log that ends before `after`: it has lost entries, and goes. */
+  #findWhole(name: string, after: LogPosition | undefined): Kept | undefined {
+    const kept = this.#find(name)
+    if (kept === undefined || kept.value instanceof Uint8Array || !isBehind(kept.value, after)) return kept
     this.#drop(kept)
     return undefined
   }

@@ -48,8 +48,8 @@ export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, cont
     case 'remove':
       return { name: 'del', args: [call.argument.key], key: call.argument.key, answerOf: isOne }
     case 'append': {
-      const { log, payload, countMax, ttlSeconds } = call.argument
-      const args = [bytesOf(payload), countMax, msOf(ttlSeconds), publish]
+      const { log, payload, countMax, ttlSeconds, after } = call.argument
+      const args = [bytesOf(payload), countMax, msOf(ttlSeconds), publish, after?.epoch ?? 0, after?.offset ?? 0]
       return scriptCall(APPEND, [log], args, placeOf)
     }
     case 'open': {

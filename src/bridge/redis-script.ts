@@ -7,9 +7,9 @@ export interface RedisScript {
   readonly hash: string
 }
 
-// ARGV: payload, entries kept, time to live in ms, PUBLISH or SPUBLISH.
+// ARGV: payload, entries kept, time to live in ms, PUBLISH or SPUBLISH, epoch and offset the caller has come to.
 export const APPEND: RedisScript = script(`${APPEND_FUNCTION}
-return append(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+return append(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 `)
 
 // ARGV: time to live in ms, epoch and offset the caller has come to. A log without entries has one of offset 0, which nobody reads.

@@ -207,6 +207,9 @@ export function bridgeContract(name: string, of: () => Bridge): void {
     const anew = await bridge.open({ log, ttlSeconds: 60, after: ahead })
     assert.ok(anew.epoch > epoch && anew.offset === 0, 'it has lost an entry')
     assert.deepEqual((await bridge.read({ log, offset: 0, count: 9 })).entries, [])
+    assert.deepEqual(await bridge.append({ ...entry, after: anew }), { ...anew, offset: 1 })
+    const again = await bridge.append({ ...entry, after: { ...anew, offset: 2 } })
+    assert.ok(again.epoch > anew.epoch && again.offset === 1, 'what it says next has no offset of a lost one')
     for (const ttlSeconds of [0, -1, Number.NaN]) await fails(bridge.open({ log, ttlSeconds }), 'BRIDGE_REFUSED')
   })
 
