@@ -22,7 +22,7 @@ let hosts: readonly [Runtime, Runtime]
 
 before(async () => {
   redis = await startRedis()
-  hosts = await Promise.all([startHost(), startHost()])
+  hosts = await Promise.all([startHost(2), startHost(1)])
   for (const host of hosts) await waitUntil('it is connected', () => host.health().bridge?.status === 'connected')
 })
 
@@ -31,9 +31,9 @@ after(async () => {
   await redis[Symbol.asyncDispose]()
 })
 
-function startHost(): Promise<Runtime> {
+function startHost(shards: number): Promise<Runtime> {
   return createRuntime({
-    shards: 2,
+    shards,
     only: ['chat'],
     logStream: log,
     settings: {
@@ -180,6 +180,33 @@ test('hosts: there is no thread of the store; shards count their writes; the log
   }
   const [line] = log.logged('store.not_durable')
   assert.equal(line?.problem, 'appendonly is no: what was acknowledged is gone when Redis ends')
+})
+
+test('hosts: a server that came back without its last messages: no host goes on showing those', async () => {
+  const { id: chatId } = await addChat(hosts[0], 'lost')
+  const key = `{polyloop:store}:messages:${chatId}`
+  using ada = await open(hosts[0])
+  using bob = await open(hosts[1])
+  const contents = async (client: LineClient): Promise<string[]> =>
+    (await pageOf(client, chatId, 1, 9)).messages.map(({ content }) => content)
+  ackId(await ada.ask(messagePacket('kept', chatId)))
+  redis.command('COPY', key, `${key}:before`)
+  for (const after of [1, 2, 3]) {
+    for (let index = 0; index < 2; index++) ackId(await ada.ask(messagePacket('lost', chatId)))
+    assert.deepEqual(await contents(ada), ['kept', 'lost', 'lost'])
+    // As a replica that had not got them.
+    redis.command('COPY', `${key}:before`, key, 'REPLACE')
+    const stored = ['kept']
+    for (let index = 0; index < after; index++) {
+      ackId(await bob.ask(messagePacket(`new ${index}`, chatId)))
+      stored.push(`new ${index}`)
+    }
+    // Fewer than it had seen, as many, and more.
+    assert.deepEqual(await contents(ada), stored)
+    assert.deepEqual(await contents(bob), stored)
+    redis.command('COPY', `${key}:before`, key, 'REPLACE')
+    assert.deepEqual(await contents(ada), ['kept'])
+  }
 })
 
 test('hosts: a page anywhere, also one of which neither host has seen a part', async () => {

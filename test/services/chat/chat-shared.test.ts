@@ -52,7 +52,8 @@ test('shared: a page shows what another host stored, and asks for no more than i
   assert.deepEqual(world.takeCalled(), ['recentMessages', 'addMessage'])
   world.elsewhere(3)
   await world.showsPage(1, 50)
-  assert.deepEqual(world.takeCalled(), ['recentMessages', 'messages'])
+  // One of them to see that what is cached is still what the store has.
+  assert.deepEqual(world.takeCalled(), ['recentMessages', 'messages', 'messages'])
   await world.showsPage(1, 50)
   assert.deepEqual(world.takeCalled(), ['recentMessages'], 'what was read is kept')
   await world.here()
