@@ -7,6 +7,7 @@ export type { SubscribeOptions, TopicEvent } from './actor/topic-connection.ts'
 export { defineTopic, type TopicDefinition } from './actor/topic-definition.ts'
 export type { TopicEncoder } from './actor/topic-message.ts'
 export type { Presence, SubscribeOutcome } from './actor/topic-relay.ts'
+export type { TopicListener } from './actor/topic-tap.ts'
 export type {
   Bridge,
   BridgeOperations,
@@ -62,9 +63,13 @@ export type { HealthReport, RuntimeReport } from './observe/report.ts'
 export { slotOf } from './placement/slots.ts'
 export { type CreateRuntimeOptions, createRuntime } from './runtime/create-runtime.ts'
 export type { Runtime } from './runtime/runtime.ts'
+export { type HubPublisher, hubOf } from './services/hub/publisher.ts'
 export {
+  type AdminAction,
   type AdminContext,
   defineService,
+  type HostContext,
+  type HostPart,
   type ServiceContext,
   type ServiceDefinition,
   type ServiceHandlers,

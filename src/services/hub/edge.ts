@@ -106,8 +106,9 @@ export class HubEdge {
     this.#learnHost()
   }
 
-  get members(): ReadonlySet<Member> {
-    return this.#members
+  /** Of each open connection; null: nobody. */
+  *users(): Generator<string | null> {
+    for (const { session } of this.#members) yield session.identity.userId
   }
 
   add(member: Member): void {

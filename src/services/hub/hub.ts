@@ -27,6 +27,10 @@ export const hub = defineService({
     // Here, not above: the acceptor and main import this module too, and Fastify takes long to load.
     const { createHttpApi } = await import('./http-api.ts')
     const edge = new HubEdge(context)
+    if (context.config.metrics.byUser) {
+      const { gaugeUsers } = await import('./user-gauge.ts')
+      gaugeUsers(context.metrics.registry, context.shard.count, () => edge.users())
+    }
     return {
       http: await createHttpApi(edge),
       ws: webSocketHandler(edge) as WebSocketHandler,
