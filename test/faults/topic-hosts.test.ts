@@ -37,7 +37,12 @@ function startHost(): Promise<Server> {
   return startServer({
     shards: SHARDS,
     modules: ['test/harness/topic-service.ts'],
-    settings: { 'bridge.redis.url': redis.url, 'shard.restartBackoff.max': '200ms' },
+    settings: {
+      'bridge.redis.url': redis.url,
+      'shard.restartBackoff.max': '200ms',
+      // It publishes by itself.
+      'services.hub.enabled': false,
+    },
   })
 }
 

@@ -8,6 +8,7 @@ const PREFIXES = LEVELS.map((level) => `{"level":"${level}"`)
 /** Of one process: a storm in the log must not become one of events. */
 const EVENTS_PER_SECOND = 20
 const OWN_SERVICE = 'hub'
+const OWN_TOPICS = 'hub.'
 const WITHOUT_SERVICE = 'polyloop'
 
 export type ToldLine = (level: Level, data: object) => void
@@ -43,8 +44,8 @@ export class LogEvents {
     const lines = this.#waiting
     this.#waiting = []
     for (const line of lines) {
-      const { level, event, service, connection } = JSON.parse(line) as Readonly<Record<string, unknown>>
-      if (service === OWN_SERVICE) continue
+      const { level, event, service, connection, topic } = JSON.parse(line) as Readonly<Record<string, unknown>>
+      if (service === OWN_SERVICE || String(topic).startsWith(OWN_TOPICS)) continue
       this.#told(level as Level, {
         level,
         message: event,
