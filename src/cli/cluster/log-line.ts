@@ -3,8 +3,8 @@
 /** Beside warnings and errors. */
 const SHOWN: ReadonlySet<unknown> = new Set(['bridge.up', 'runtime.move_done'])
 const QUIET: ReadonlySet<unknown> = new Set(['trace', 'debug', 'info'])
-/** What a line of a log says that the reader sees already. */
-const LEFT_OUT: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'hostname', 'event', 'msg'])
+/** What the reader sees already, and what is for who looks into the log itself. */
+const LEFT_OUT: ReadonlySet<string> = new Set(['level', 'time', 'thread', 'event', 'stack'])
 
 /** A line of a log, short; undefined: it is of no interest. What is no line of a log is of interest. */
 export function worthALook(text: string): string | undefined {

@@ -2,7 +2,7 @@
 // by itself, as a service manager would, and ended. Knows nothing of what it runs.
 //
 //     starting ──its line of readiness──▶ ready ──ends──▶ waiting ──RESTART_MS──▶ starting
-//        └── ends before that: given up            stop(): ending, from anywhere; then ended
+//        └── ends before that: given up            stop(), kill(): ending, from anywhere; then ended
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -39,7 +39,7 @@ export class Member {
     this.#options = options
     this.#log = createWriteStream(options.logFile)
     // A log that cannot be written is no reason to end a cluster.
-    this.#log.once('error', (error) => options.onState(`${options.logFile}: ${error.message}`))
+    this.#log.on('error', (error) => options.onState(`${options.logFile}: ${error.message}`))
   }
 
   get name(): string {
@@ -77,8 +77,10 @@ export class Member {
           exited()
           this.#onEnd(reason)
         }
-        child.once('error', (error) => end(error.message))
-        child.once('exit', (status, signal) => end(signal ?? `exit status ${status}`))
+        let problem: string | undefined
+        child.once('error', ({ message }) => (problem = message))
+        // Behind its last line.
+        child.once('close', (status, signal) => end(problem ?? signal ?? `exit status ${status}`))
       })
       for (const stream of [child.stdout, child.stderr]) {
         createInterface({ input: stream }).on('line', (line) => {
@@ -95,9 +97,9 @@ export class Member {
     return isReady
   }
 
-  /** Asks it to end, and ends it after so long. Answers whether it ended by itself. */
+  /** Asks it to end, and ends it after so long. Answers whether it ended by itself, unless there was nothing to end. */
   async stop(graceMs: number): Promise<boolean> {
-    const isRunning = this.#state === 'starting' || this.#state === 'ready'
+    const isRunning = this.#state === 'starting' || this.#state === 'ready' || this.#state === 'ending'
     this.#state = 'ending'
     clearTimeout(this.#timer)
     let isClean = true
@@ -109,12 +111,15 @@ export class Member {
       isClean = this.#child?.exitCode === 0
     }
     this.#state = 'ended'
-    this.#log.end()
+    // Also when it could not be written.
+    await new Promise((resolve) => this.#log.end(resolve))
     return isClean
   }
 
-  /** At once. */
+  /** At once; it does not start again. */
   kill(): void {
+    if (this.#state !== 'starting' && this.#state !== 'ready' && this.#state !== 'ending') return
+    this.#state = 'ending'
     this.#child?.kill('SIGKILL')
   }
 
