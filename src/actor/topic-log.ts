@@ -9,7 +9,7 @@ import type { TopicDefinition } from './topic-definition.ts'
 export const LOG_ENTRY_BYTES = 12
 
 /** Kept at least, also for kinds without history: what repairs a host that was cut off for a moment. */
-export const LOG_COUNT_MIN = 256
+export const LOG_COUNT_MIN = 1_000
 /** A log nobody appends to, and no host follows, is forgotten after so long; its topic begins a new epoch then. */
 export const LOG_TTL_SECONDS_MIN = 600
 
