@@ -21,7 +21,7 @@ import { DEFAULT_REDIS_URL } from './redis-address.ts'
 import { type ToolIo, toolIo } from './tool-io.ts'
 
 const SCHEMES_TEXT =
-  'ws://, wss://, tcp://, udp://, http://, chat://, rooms:// or session-proxy://host:port[/path?query]'
+  'ws://, wss://, tcp://, udp://, http://, chat://, rooms://, hub:// or session-proxy://host:port[/path?query]'
 
 export function register(command: Command, context: CommandContext): void {
   command
@@ -32,7 +32,7 @@ export function register(command: Command, context: CommandContext): void {
     )
     .argument(
       '[target...]',
-      `${SCHEMES_TEXT}; or echo: its three ports in turn; or chat, rooms or session-proxy. With numbers, or nothing: the load test of the session proxy`,
+      `${SCHEMES_TEXT}; or echo: its three ports in turn; or chat, rooms, hub or session-proxy. With numbers, or nothing: the load test of the session proxy`,
     )
     .option('--connections <n>', 'how many (default: "100")')
     .option('--rate <n>', 'open loop: messages per second in all, sent by schedule whatever comes back')
@@ -52,9 +52,9 @@ export function register(command: Command, context: CommandContext): void {
     .option('--session-keys', 'ws: adds ?session=key-N, so that connections spread over the shards')
     .option('--chat <id>', 'chat: where messages go, an id or a range such as 1-50 (default: "1")')
     .option('--sender <id>', 'chat: who sends, an id or a range; connections take them in turn (default: "1")')
-    .option('--subscribers <n>', 'chat, rooms: further connections that must get each message once, in order')
+    .option('--subscribers <n>', 'chat, rooms, hub: further connections that must get each message once, in order')
     .option('--files', 'rooms: messages are files of --size')
-    .option('--token <jwt>', 'chat, http: authenticates each connection')
+    .option('--token <jwt>', 'chat, hub, http: authenticates each connection')
     .option('--body <json>', 'http: POST it, instead of GET')
     .option('--insecure', 'wss: accepts any certificate')
     .option('--pid <pid>', 'a process of this machine: its CPU per message and its memory')

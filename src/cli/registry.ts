@@ -50,7 +50,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'hub-demo', summary: 'hub: shows what it does, on a running one', load: () => import('./hub-demo.ts') },
   {
     name: 'load-test',
-    summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat, rooms and the session proxy',
+    summary: 'load generator for WebSocket, TCP, UDP, HTTP, chat, rooms, the hub and the session proxy',
     load: () => import('./load-test.ts'),
   },
   { name: 'config', summary: 'print or check the configuration', load: () => import('./config.ts') },

@@ -7,6 +7,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { Audience } from './audience.ts'
 import { Conversation, type Exchange } from './conversation.ts'
 import { LatencyHistogram } from './histogram.ts'
+import { type HubSide, listenToHub } from './hub/link.ts'
 import type { Link } from './link.ts'
 import { MESSAGE_BYTES_MIN, MessagePattern } from './message.ts'
 import { MessageIds } from './message-ids.ts'
@@ -350,11 +351,16 @@ export class Generator implements Exchange {
   }
 
   #subscribe(number: number): void {
-    const { chat, timeoutMs } = this.#start.plan
+    const { plan } = this.#start
+    const { chat, hub, timeoutMs } = plan
+    const company = this.#company
     const where = this.#opener.address(number)
     const audience = this.#audience
     if (chat !== undefined) audience.add(new Subscriber(chat, timeoutMs, where, audience))
-    else if (this.#company !== undefined) audience.add(listenTo(this.#company, number, where, audience))
+    else if (company !== undefined) {
+      const side: HubSide | undefined = hub && { plan, hub, company }
+      audience.add(side ? listenToHub(side, where, audience) : listenTo(company, number, where, audience))
+    }
   }
 
   #expire(nowMs: number): void {
@@ -424,10 +430,10 @@ export class Generator implements Exchange {
 
   #companyOf({ plan, sendTimes }: GeneratorStart): RoomCompany | undefined {
     const { rooms } = plan
-    if (rooms === undefined || sendTimes === undefined) return undefined
+    if (sendTimes === undefined) return undefined
     return new RoomCompany({
       plan,
-      rooms,
+      files: rooms?.files === true,
       sendTimes,
       pattern: this.pattern,
       audience: this.#audience,

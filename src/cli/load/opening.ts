@@ -2,6 +2,7 @@
 import { assert } from '../../lib/assert.ts'
 import { ChatLink } from './chat-link.ts'
 import { HttpLink, requestOf } from './http-link.ts'
+import { HubLink } from './hub/link.ts'
 import { lineLink } from './line-link.ts'
 import type { Link, LinkAddress, LinkListener } from './link.ts'
 import type { MessageIds } from './message-ids.ts'
@@ -50,6 +51,12 @@ export class Opening {
         const redis = this.#redis
         assert(redis !== undefined, 'a plan for the session proxy has one')
         return new SessionLink(plan, connection, where, redis, listener)
+      }
+      case 'hub': {
+        const { hub } = plan
+        const company = this.#company
+        assert(hub !== undefined && company !== undefined, 'a plan for the hub has both')
+        return new HubLink({ plan, hub, company }, connection, where, listener)
       }
       case 'rooms':
         assert(this.#company !== undefined, 'a plan for rooms has one')

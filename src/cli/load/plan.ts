@@ -3,6 +3,7 @@
 import type { RedisAddress } from '../../lib/redis-address.ts'
 import { OptionReader } from '../option-reader.ts'
 import { redisAddressOf } from '../redis-address.ts'
+import { isPlainChannel } from './hub/event.ts'
 import { CONNECTIONS_MAX as CONNECTION_NUMBERS_MAX, MESSAGE_BYTES_MIN } from './message.ts'
 
 export const CONNECTIONS_MAX = Math.min(100_000, CONNECTION_NUMBERS_MAX)
@@ -19,14 +20,18 @@ const SIZE_BYTES_MAX = {
   ws: 1_048_576,
   chat: 4_000,
   rooms: 64 * 1024 * 1024,
+  /** A frame of text has 1 MiB, and something stands around the message. */
+  hub: 1_000_000,
   http: 0,
   'session-proxy': 1_048_576,
 } as const
 const SUBSCRIBERS_MAX = 10_000
-/** Each member of a room keeps books of each sender. */
+/** Each member of a room, and each subscriber of a channel, keeps books of each sender. */
 const ROOM_SENDERS_MAX = 2_000
 /** A message that arrives in pieces is put together, at each member. */
 const ROOM_BYTES_MAX = 1024 ** 3
+/** Of the hub; nobody else publishes there unless somebody does. */
+const DEFAULT_CHANNEL = 'signals'
 /** A body is typed on the command line. */
 const BODY_BYTES_MAX = 1_048_576
 /** A datagram that did not come back within a second on its way through one machine or one network is lost. */
@@ -36,11 +41,12 @@ const TIMEOUT_MS = {
   ws: 5_000,
   chat: 5_000,
   rooms: 5_000,
+  hub: 5_000,
   http: 5_000,
   'session-proxy': 5_000,
 } as const
 
-export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'rooms' | 'http' | 'session-proxy'
+export type Transport = 'ws' | 'tcp' | 'udp' | 'chat' | 'rooms' | 'hub' | 'http' | 'session-proxy'
 
 /** Open: `ratePerSecond` over all connections, whatever comes back. Closed: `window` messages in flight per connection. */
 export type Load =
@@ -72,6 +78,15 @@ export interface RoomsPlan {
   readonly subscribers: number
   /** Messages are files, not texts. */
   readonly files: boolean
+}
+
+/** Who broadcasts to which channel of the hub. */
+export interface HubPlan {
+  readonly channel: string
+  /** Further connections that only listen. */
+  readonly subscribers: number
+  /** Of somebody who may broadcast. */
+  readonly token: string | undefined
 }
 
 /** Where messages to sessions are published. */
@@ -114,6 +129,7 @@ export interface LoadPlan {
   /** For the transport of that name. */
   readonly chat: ChatPlan | undefined
   readonly rooms: RoomsPlan | undefined
+  readonly hub: HubPlan | undefined
   readonly http: HttpPlan | undefined
   readonly session: SessionTarget | undefined
 }
@@ -151,6 +167,7 @@ export const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   echo: ['ws://127.0.0.1:8085', 'tcp://127.0.0.1:8084', 'udp://127.0.0.1:8084'],
   chat: ['chat://127.0.0.1:8081'],
   rooms: ['rooms://127.0.0.1:8083'],
+  hub: ['hub://127.0.0.1:8000'],
   'session-proxy': ['session-proxy://127.0.0.1:4040'],
 }
 
@@ -179,6 +196,7 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
   const { transport } = place
   const chat = transport === 'chat' ? chatOf(reader) : undefined
   const rooms = transport === 'rooms' ? roomsOf(reader) : undefined
+  const hub = transport === 'hub' ? hubOf(place.path, reader) : undefined
   const http = transport === 'http' ? httpOf(reader) : undefined
   const session = transport === 'session-proxy' ? sessionOf(reader, around) : undefined
   refuseOthers(transport, reader)
@@ -219,6 +237,7 @@ function planOf(url: string, reader: OptionReader<LoadTestOptions>, around: Plan
     pid: options.pid === undefined ? undefined : reader.whole('pid', 0, 1, 2 ** 31 - 1),
     chat,
     rooms,
+    hub,
     http,
     session,
   }
@@ -250,6 +269,16 @@ function roomsOf(reader: OptionReader<LoadTestOptions>): RoomsPlan {
   return { subscribers, files: reader.options.files === true }
 }
 
+/** The path of the URL is the channel. */
+function hubOf(path: string, reader: OptionReader<LoadTestOptions>): HubPlan {
+  const channel = path.replace(/^\/|\/$/g, '') || DEFAULT_CHANNEL
+  if (!isPlainChannel(channel)) reader.problem('the path of a hub target is one channel: hub://host:port/signals')
+  reader.whole('connections', 100, 1, ROOM_SENDERS_MAX)
+  const { token } = reader.options
+  if (token === undefined) reader.problem('a hub target needs --token: the JWT of somebody who may broadcast')
+  return { channel, subscribers: reader.whole('subscribers', 0, 0, SUBSCRIBERS_MAX), token }
+}
+
 function httpOf(reader: OptionReader<LoadTestOptions>): HttpPlan {
   const { body, token, size } = reader.options
   if (Buffer.byteLength(body ?? '') > BODY_BYTES_MAX) reader.problem(`--body has at most ${BODY_BYTES_MAX} bytes`)
@@ -263,16 +292,19 @@ function sessionOf(reader: OptionReader<LoadTestOptions>, around: PlanSurroundin
   return redis === undefined ? undefined : { redis }
 }
 
+const FOLLOWED: readonly Transport[] = ['chat', 'rooms', 'hub']
+const AUTHENTICATED: readonly Transport[] = ['chat', 'hub', 'http']
+
 /** What only another transport knows would be ignored silently. */
 function refuseOthers(transport: Transport, reader: OptionReader<LoadTestOptions>): void {
   const { chat, sender, subscribers, files, token, body, redisUrl } = reader.options
   const ofChat = [chat, sender].some((value) => value !== undefined)
   if (ofChat && transport !== 'chat') reader.problem('--chat and --sender need a chat target')
-  if (subscribers !== undefined && transport !== 'chat' && transport !== 'rooms')
-    reader.problem('--subscribers needs a chat or rooms target')
+  if (subscribers !== undefined && !FOLLOWED.includes(transport))
+    reader.problem('--subscribers needs a chat, rooms or hub target')
   if (files !== undefined && transport !== 'rooms') reader.problem('--files needs a rooms target')
-  if (token !== undefined && transport !== 'chat' && transport !== 'http')
-    reader.problem('--token needs a chat or http target')
+  if (token !== undefined && !AUTHENTICATED.includes(transport))
+    reader.problem('--token needs a chat, hub or http target')
   if (redisUrl !== undefined && transport !== 'session-proxy')
     reader.problem('--redis-url needs a session-proxy target')
   if (body !== undefined && transport !== 'http') reader.problem('--body needs an http target')
@@ -293,6 +325,7 @@ const SCHEMES: Readonly<Record<string, Transport>> = {
   http: 'http',
   chat: 'chat',
   rooms: 'rooms',
+  hub: 'hub',
   'session-proxy': 'session-proxy',
 }
 /** The URL class drops a port that is the scheme's default. */

@@ -10,6 +10,7 @@ const SEND_LAG_P99_NS_MAX = 2e6
 const GENERATOR_BUSY_MAX = 0.95
 /** Details of errors that come from a rate limit: of chat over TCP, of HTTP. */
 const LIMIT_REFUSALS = ['failed: rate limit exceeded', 'failed: HTTP 429']
+const HUB_LIMIT_REFUSAL = 'failed: Rate limit exceeded'
 
 export interface RunReport {
   readonly target: string
@@ -106,6 +107,13 @@ export function warningsOf(report: Omit<RunReport, 'warnings'>): string[] {
     warnings.push(
       `the server limits its clients and refused ${count(limited)} requests: for a load test of chat, raise ` +
         'services.chat.rateLimit.rate (0 turns the limit off)',
+    )
+  }
+  const hubLimited = errors.details[HUB_LIMIT_REFUSAL] ?? 0
+  if (hubLimited > 0) {
+    warnings.push(
+      `the hub limits its sessions and refused ${count(hubLimited)} broadcasts: for a load test, set ` +
+        'services.hub.rateLimits=broadcast=100000/100000',
     )
   }
   if (throughput.answers === 0) warnings.push('no answer arrived in the measured time')

@@ -58,8 +58,8 @@ class LoadRun {
     this.#counters = allocateCounters(plan.threads)
     const ids = plan.chat === undefined ? undefined : MessageIds.allocate()
     const shareOf = (count: number, thread: number): number => Math.floor((thread * count) / plan.threads)
-    const sendTimes = plan.rooms === undefined ? undefined : SendTimes.allocate(plan.connections)
-    const subscribers = plan.chat?.subscribers ?? plan.rooms?.subscribers ?? 0
+    const sendTimes = fansOut(plan) ? SendTimes.allocate(plan.connections) : undefined
+    const subscribers = plan.chat?.subscribers ?? listenersOf(plan)
     for (let thread = 0; thread < plan.threads; thread++) {
       const first = shareOf(plan.connections, thread)
       const end = shareOf(plan.connections, thread + 1)
@@ -178,7 +178,7 @@ class LoadRun {
               pushes: this.#sum(COUNTER.pushed),
             },
           }),
-      ...(plan.rooms === undefined ? {} : { fanOut: this.#fanOut(results, measuredMs) }),
+      ...(fansOut(plan) ? { fanOut: this.#fanOut(results, measuredMs) } : {}),
       generator: {
         busy: results.map((result) => (result.measuredMs === 0 ? 0 : result.cpuMs / result.measuredMs)),
         cpuUsPerMessage: answers === 0 ? 0 : (total((result) => result.cpuMs) * 1_000) / answers,
@@ -190,7 +190,7 @@ class LoadRun {
   }
 
   #fanOut(results: readonly GeneratorResult[], measuredMs: number): FanOutReport {
-    const { rooms, connections, sizeBytes } = this.#plan
+    const { connections, sizeBytes } = this.#plan
     const latency = new LatencyHistogram()
     let deliveries = 0
     for (const { fanOut } of results) {
@@ -200,7 +200,7 @@ class LoadRun {
     const perSecond = measuredMs === 0 ? 0 : (deliveries / measuredMs) * 1_000
     return {
       members: {
-        wanted: connections + (rooms?.subscribers ?? 0),
+        wanted: connections + listenersOf(this.#plan),
         opened: this.#sum(COUNTER.opened) + this.#sum(COUNTER.subscribed),
       },
       deliveries,
@@ -263,6 +263,15 @@ class LoadRun {
       errors: this.#sum(COUNTER.errors),
     })
   }
+}
+
+/** What one says goes to many: each delivery counts. */
+function fansOut({ rooms, hub }: LoadPlan): boolean {
+  return rooms !== undefined || hub !== undefined
+}
+
+function listenersOf({ rooms, hub }: LoadPlan): number {
+  return rooms?.subscribers ?? hub?.subscribers ?? 0
 }
 
 /** Answers and processor time read at the same time. */

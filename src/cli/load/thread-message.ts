@@ -15,7 +15,7 @@ export interface GeneratorStart {
   readonly subscribers: { readonly first: number; readonly count: number }
   /** Message ids that were acknowledged, for chat. */
   readonly ids: SharedArrayBuffer | undefined
-  /** When messages were due, for rooms. */
+  /** When messages were due, for rooms and the hub. */
   readonly sendTimes: SharedArrayBuffer | undefined
   readonly counters: SharedArrayBuffer
 }
@@ -34,7 +34,7 @@ export interface GeneratorResult {
   /** Encoded histograms: from the intended send time (open loop) or from the send (closed); how late it sent itself. */
   readonly latency: string
   readonly sendLag: string
-  /** In a room: messages that arrived at a member within the measured time, and the histogram of how long they took. */
+  /** In a room, or of a channel: messages that arrived at a member within the measured time, and the histogram of how long they took. */
   readonly fanOut?: { readonly deliveries: number; readonly latency: string }
   readonly sent: number
   readonly answered: number

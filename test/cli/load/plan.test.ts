@@ -39,6 +39,7 @@ test('plan: the defaults', () => {
     pid: undefined,
     chat: undefined,
     rooms: undefined,
+    hub: undefined,
     http: undefined,
     session: undefined,
   })
@@ -112,6 +113,20 @@ test('plan: rooms: who listens, what is said, and how much memory it may take', 
   ])
 })
 
+test('plan: hub: the channel, who listens, and a token of somebody who may broadcast', () => {
+  const plan = planOf('hub', { token: 'abc' })
+  assert.deepEqual([plan.url, plan.transport, plan.port], ['hub://127.0.0.1:8000', 'hub', 8000])
+  assert.deepEqual(plan.hub, { channel: 'signals', subscribers: 0, token: 'abc' })
+  const other = planOf('hub://h:1/my.own', { token: 'abc', subscribers: 7 })
+  assert.deepEqual(other.hub, { channel: 'my.own', subscribers: 7, token: 'abc' })
+  assert.deepEqual(problemsOf('hub://h:1/a/b', { connections: 2_001, size: '1MiB' }), [
+    'the path of a hub target is one channel: hub://host:port/signals',
+    '--connections is 1 to 2000, not "2001"',
+    'a hub target needs --token: the JWT of somebody who may broadcast',
+    '--size is 17 B to 1000000 B, not "1MiB"',
+  ])
+})
+
 test('plan: http: GET, or POST of a body', () => {
   const get = planOf('http://h/path?q=1')
   assert.deepEqual([get.port, get.path, get.sizeBytes, get.timeoutMs], [80, '/path?q=1', 0, 5_000])
@@ -125,9 +140,9 @@ test('plan: http: GET, or POST of a body', () => {
   ])
   assert.deepEqual(problemsOf('udp://h:1', { body: '', sender: 1, token: 'x', subscribers: 1, files: true }), [
     '--chat and --sender need a chat target',
-    '--subscribers needs a chat or rooms target',
+    '--subscribers needs a chat, rooms or hub target',
     '--files needs a rooms target',
-    '--token needs a chat or http target',
+    '--token needs a chat, hub or http target',
     '--body needs an http target',
   ])
 })

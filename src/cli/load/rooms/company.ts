@@ -1,16 +1,17 @@
-// What the members of one thread share: the order they hear messages in, when those were due, and how long they took.
+// What the members of a room, or the subscribers of a channel, in one thread share: the order they hear messages in, when those were due, and how long they took.
 import type { Clock } from '../../../lib/clock.ts'
 import type { Audience } from '../audience.ts'
 import { LatencyHistogram } from '../histogram.ts'
 import type { MessagePattern } from '../message.ts'
-import type { LoadPlan, RoomsPlan } from '../plan.ts'
+import type { LoadPlan } from '../plan.ts'
 import type { Tally } from '../tally.ts'
 import { RoomOrder } from './order.ts'
 import { SendTimes } from './send-times.ts'
 
 export interface CompanyOptions {
   readonly plan: LoadPlan
-  readonly rooms: RoomsPlan
+  /** Messages are files, not texts. */
+  readonly files: boolean
   readonly sendTimes: SharedArrayBuffer
   readonly pattern: MessagePattern
   readonly audience: Audience
@@ -35,12 +36,12 @@ export class RoomCompany {
   #measureMs = Infinity
   #endMs = Infinity
 
-  constructor({ plan, rooms, sendTimes, pattern, audience, clock }: CompanyOptions) {
+  constructor({ plan, files, sendTimes, pattern, audience, clock }: CompanyOptions) {
     this.pattern = pattern
     this.audience = audience
     this.senders = plan.connections
     this.sizeBytes = plan.sizeBytes
-    this.files = rooms.files
+    this.files = files
     this.timeoutMs = plan.timeoutMs
     this.#times = new SendTimes(sendTimes)
     this.#clock = clock
