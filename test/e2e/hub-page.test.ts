@@ -22,7 +22,8 @@ let admin: HubClient
 before(async () => {
   ;[browser, hub] = await Promise.all([
     launchBrowser(),
-    HubServer.start({ hub: { metricsInterval: `${METRICS_MS}ms` } }),
+    // Without pings in between: whoever broadcasts reads replies, and nothing else.
+    HubServer.start({ hub: { metricsInterval: `${METRICS_MS}ms`, pingInterval: '1h', pingTimeout: '2h' } }),
   ])
   admin = await hub.admin()
 })

@@ -4,6 +4,7 @@ import { frame, WINDOW_SECONDS } from './chart.js'
 import { bytesText, countText, shareText, shortCountText } from './text.js'
 
 const MEGABYTE = 1024 * 1024
+const memoryText = (megabytes) => bytesText(megabytes * MEGABYTE)
 const decimal = (value) => (value < 10 ? value.toFixed(1) : countText(value))
 
 const CARDS = [
@@ -12,8 +13,8 @@ const CARDS = [
     series: [{ name: '', color: 'busy', of: ({ cpu_percent: percent }) => percent / 100 }],
   },
   {
-    ...{ title: 'Memory', text: bytesText, axis: bytesText, floor: MEGABYTE },
-    series: [{ name: '', color: 'turn', of: ({ memory_mb: megabytes }) => megabytes * MEGABYTE }],
+    ...{ title: 'Memory', text: memoryText, axis: shortCountText, floor: 100 },
+    series: [{ name: '', color: 'turn', of: ({ memory_mb: megabytes }) => megabytes }],
   },
   {
     ...{ title: 'Events per second', text: decimal, axis: shortCountText, floor: 10 },
