@@ -74,6 +74,9 @@ async function open(port: number): Promise<Counting> {
   return new Counting(socket)
 }
 
+/** Nobody waits for the name of one who has just closed. */
+let names = 0
+
 /** Members of the room, who have seen each other come. */
 export async function openMembers(port: number, count: number): Promise<readonly CountingClient[]> {
   const members: Counting[] = []
@@ -81,7 +84,7 @@ export async function openMembers(port: number, count: number): Promise<readonly
     const member = await open(port)
     const parser = new FrameParser(member, { headerBytesMax: HEADER_BYTES_MAX })
     member.listen((chunk) => parser.push(chunk))
-    member.socket.write(encodeFrame(MESSAGE_TYPE.login, `member${index}`))
+    member.socket.write(encodeFrame(MESSAGE_TYPE.login, `m${String(++names).padStart(6, '0')}`))
     // The acceptance and its own join.
     await member.until(() => member.joins >= 2)
     members.push(member)

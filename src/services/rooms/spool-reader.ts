@@ -3,7 +3,7 @@
 import { close, open, read } from 'node:fs'
 import type { SpooledContent } from './room-record.ts'
 
-export const CHUNK_BYTES = 64 * 1024
+export const CHUNK_BYTES = 128 * 1024
 /** Of one file, for readers that come a little later. */
 const CHUNKS_KEPT_MAX = 4
 
