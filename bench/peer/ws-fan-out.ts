@@ -1,9 +1,9 @@
 // The peer of fan-out: a bare `ws` server that sends what its publisher says to each of its clients, as the
-// documentation of `ws` shows a broadcast.
+// documentation of `ws` shows a broadcast. With the argument `deflate` it offers compression.
 import type { AddressInfo } from 'node:net'
 import { WebSocket, WebSocketServer } from 'ws'
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false })
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: process.argv[2] === 'deflate' })
 const subscribers = new Set<WebSocket>()
 server.on('connection', (socket, request) => {
   socket.on('error', () => {}) // clients reset their connections
