@@ -12,9 +12,11 @@ import { type HubTarget, httpUrl, withQuery } from './target.ts'
 const PINGS = 150
 const PAYLOAD_BYTES = 4_096
 /** Rows of a JSON event that is worth compressing: about 12 KB. */
-const ROWS = 120
+const ROWS = 220
 const HTTP_MS_MAX = 5_000
 const ARRIVAL_MS_MAX = 5_000
+/** An event of `metrics` comes every 5 s, unless that is configured. */
+const METRICS_MS_MAX = 6_000
 const METRICS_SHOWN = 12
 const PAGE_BYTES_MAX = 4 * 1024 * 1024
 
@@ -66,8 +68,9 @@ async function resume({ target, signal, say }: Stage): Promise<void> {
     token = reply.token
     say(`token ${token.slice(0, 6)}… of ${token.length} characters, valid for ${printable(reply.expires_in)} s`)
     await first.cut()
-    say('the connection is cut')
+    say('the connection is cut, until others have got an event')
   }
+  await someEvent(target, signal)
   const restored = Promise.withResolvers<Frame>()
   await using second = await HubConnection.open(withQuery(target, { reconnection_token: token }), {
     signal,
@@ -80,6 +83,21 @@ async function resume({ target, signal, say }: Stage): Promise<void> {
   say(
     `restored with ${stringsOf(channels).join(', ')}: ${printable(missed)} missed events, ${printable(dropped)} dropped`,
   )
+}
+
+/** Waits until the channel `metrics` has told something, or should have. */
+async function someEvent(target: HubTarget, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  await using witness = await HubConnection.open(target, {
+    signal,
+    received: (frame) => {
+      if (frame !== undefined && isEvent(frame)) resolve()
+    },
+  })
+  await witness.ask('subscribe', { channels: ['metrics'] })
+  const timer = setTimeout(resolve, METRICS_MS_MAX)
+  await Promise.race([promise, witness.ended])
+  clearTimeout(timer)
 }
 
 async function permissions({ target, signal, say }: Stage): Promise<void> {
