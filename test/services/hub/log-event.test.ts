@@ -1,36 +1,29 @@
-// Which lines of the log become events: warnings and worse, by name, and none that telling of them could bring about.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { ManualClock } from '../../../src/lib/clock.ts'
+import { createLogger } from '../../../src/observe/logger.ts'
 import { LogEvents } from '../../../src/services/hub/log-event.ts'
 
-async function toldOf(...lines: readonly object[]): Promise<unknown[]> {
+test('log events: names of warnings and errors, without what they say; none of the hub itself; not more than some a second', async () => {
+  const clock = new ManualClock()
   const told: unknown[] = []
-  const events = new LogEvents(new ManualClock(), (level, data) => told.push([level, data]))
-  events.lines(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  const events = new LogEvents(clock, (level, data) => told.push([level, data]))
+  const log = createLogger({ level: 'debug', write: events.lines, base: { thread: 'main' }, clock })
+  log.info('test.nothing', {})
+  log.warn('test.warned', { token: 'secret', payload: 'secret', connection: 7 })
+  log.child({ service: 'hub' }).error('hub.store_failed', {})
+  log.child({ service: 'chat' }).error('chat.http_failed', { error: new Error('secret') })
   await turn()
-  events.stop()
-  return told
-}
-
-test('log events: warnings and worse, with their name and what they belong to', async () => {
-  const told = await toldOf(
-    { level: 'info', event: 'a' },
-    { level: 'warn', event: 'b', service: 'chat', connection: 7, secret: 'x' },
-    { level: 'error', event: 'c' },
-  )
   assert.deepEqual(told, [
-    ['warn', { level: 'warn', message: 'b', service: 'chat', correlation_id: '7' }],
-    ['error', { level: 'error', message: 'c', service: 'polyloop', correlation_id: null }],
+    ['warn', { level: 'warn', message: 'test.warned', service: 'polyloop', correlation_id: '7' }],
+    ['error', { level: 'error', message: 'chat.http_failed', service: 'chat', correlation_id: null }],
   ])
-})
-
-test('log events: nothing of the hub, and nothing of its topics, or each would make the next', async () => {
-  const lines = [
-    { level: 'warn', event: 'a', service: 'hub' },
-    { level: 'warn', event: 'topic.append_failed', topic: 'hub.logs' },
-  ]
-  assert.deepEqual(await toldOf(...lines), [])
-  assert.equal((await toldOf({ level: 'warn', event: 'topic.append_failed', topic: 'hubris.logs' })).length, 1)
+  for (let count = 0; count < 100; count++) log.warn('test.warned', {})
+  await turn()
+  assert.equal(told.length, 2 + 20 - 3)
+  clock.advance(1_000)
+  log.warn('test.warned', {})
+  await turn()
+  assert.equal(told.length, 20)
 })
