@@ -14,6 +14,8 @@ export interface Interest extends Life {
   readonly feed: number
   /** The first message it could not be sent because the way was full; 0: none. */
   behindFrom: number
+  /** The topic began anew, and it has not joined since: it gets everything from there on when it does. */
+  isJoining?: boolean
 }
 
 /** Somebody who is present. */

@@ -63,7 +63,8 @@ export class TopicHome {
 
   /** Takes over whoever another life of the topic had. */
   inherit(before: TopicHome): void {
-    for (const interest of before.interests) this.interests.push({ ...interest, behindFrom: 0 })
+    const behindFrom = this.offset + 1
+    for (const interest of before.interests) this.interests.push({ ...interest, behindFrom, isJoining: true })
     for (const [id, member] of before.members) this.members.set(id, member)
     for (const id of before.#travelling) this.#travelling.add(id)
   }
@@ -76,6 +77,16 @@ export class TopicHome {
     if (known >= 0) this.interests[known] = interest
     else this.interests.push(interest)
     return true
+  }
+
+  /** The offset from which on a relay that has joined gets everything. */
+  startOf(thread: number): number {
+    const interest = this.interests.find((one) => one.thread === thread)
+    if (interest?.isJoining !== true) return this.offset
+    interest.isJoining = false
+    const start = interest.behindFrom - 1
+    if (start === this.offset) interest.behindFrom = 0
+    return start
   }
 
   leave(thread: number, feed: number): void {

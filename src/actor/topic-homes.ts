@@ -127,6 +127,8 @@ export class TopicHomes {
         { clock, wheel, log, maker: this.#maker },
         {
           began: (...life) => this.#began(...life),
+          alone: ({ name, slot, definition }) =>
+            this.#began(name, slot, definition, { epoch: this.#newEpoch(), offset: 0 }),
           entry: (home, entry) => this.#append(home, entry),
           lost: (home, to) => this.#skip(home, to),
           again: (...record) => this.receive(...record),
@@ -293,12 +295,14 @@ export class TopicHomes {
       } else this.#refused++
     }
     const isFresh = home?.join(source, generation, feed)
+    const start = home?.startOf(source) ?? 0
     if (home !== undefined) home.activeMs = this.#clock.nowMs()
+    if (home !== undefined && start < home.offset) this.#laggards.add(home)
     const head = this.#head
     head.writeUInt32LE(feed, JOINED_AT.feed)
     head.writeUInt32LE(record.readUInt32LE(JOIN.request), JOINED_AT.request)
     head.writeDoubleLE(home?.epoch ?? 0, JOINED_AT.epoch)
-    head.writeDoubleLE(home?.offset ?? 0, JOINED_AT.offset)
+    head.writeDoubleLE(start, JOINED_AT.offset)
     head[JOINED_AT.outcome] = isFresh === undefined ? JOINED.refused : isFresh ? JOINED.fresh : JOINED.known
     // If there is no room the relay asks again.
     this.#options.toThread(source, TOPIC_RECORD.joined, head, JOINED_AT.end)
@@ -421,14 +425,17 @@ export class TopicHomes {
       this.#refused++
       return undefined
     }
-    // A new life is told from every earlier one, also of an earlier process: who was there before must not believe it
-    // missed nothing.
-    const epoch = this.#clock.wallMs() * EPOCHS_PER_MS + Math.floor(this.#options.random() * EPOCHS_PER_MS)
-    this.#lastEpoch = Math.max(this.#lastEpoch + 1, Math.floor(epoch))
-    const life = { epoch: this.#lastEpoch, offset: 0, activeMs: this.#clock.nowMs() }
+    const life = { epoch: this.#newEpoch(), offset: 0, activeMs: this.#clock.nowMs() }
     const home = new TopicHome(name, slot, definition, life, this.#options.recentBytes)
     this.#remember(home)
     return home
+  }
+
+  /** A new life is told from every earlier one, also of an earlier process: who was there before missed something. */
+  #newEpoch(): number {
+    const epoch = this.#clock.wallMs() * EPOCHS_PER_MS + Math.floor(this.#options.random() * EPOCHS_PER_MS)
+    this.#lastEpoch = Math.max(this.#lastEpoch + 1, Math.floor(epoch))
+    return this.#lastEpoch
   }
 
   /** A topic that spans hosts begins here, or begins anew. */

@@ -59,7 +59,7 @@ export class TopicLaggards {
 
   /** Sends what a relay has missed, as far as it is kept and there is room; answers whether it is level. */
   #catchUp(home: TopicHome, interest: Interest): boolean {
-    if (interest.behindFrom === 0) return true
+    if (interest.behindFrom === 0 || interest.isJoining === true) return true
     const { clock, sendLost, sendMessage } = this.#options
     const first = home.history.first(RIGHT.repair, clock.nowMs())
     if (first > interest.behindFrom) {

@@ -1,9 +1,12 @@
 // The topics of one shard that span hosts: what is published goes to the topic's log, and what the log brings goes to the
 // home, on this host as on every other. So all hosts have one order, one epoch and the same offsets, and a home that is
-// new, or was cut off, finds in the log what it needs. While the server is away, what is published is lost and counted,
-// and who subscribes waits.
+// new, or was cut off, finds in the log what it needs.
+//
+// While the server is away, what is published here reaches the subscribers of this host alone, in an epoch of its own; it
+// is counted, and no other host ever hears of it. Who subscribes to a topic that this host does not have yet waits.
 import type { Bridge, LogPosition } from '../bridge/bridge.ts'
 import type { Clock } from '../lib/clock.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
 import type { Cell } from '../observe/metrics.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
@@ -31,6 +34,8 @@ export interface TopicSpanOptions {
 export interface SpanEvents {
   /** The topic begins, or begins anew; undefined: there is no room for it. */
   began(name: string, slot: number, definition: TopicDefinition, position: LogPosition): TopicHome | undefined
+  /** It goes on without the other hosts, in an epoch of its own. */
+  alone(home: TopicHome): TopicHome
   entry(home: TopicHome, entry: TopicEntry): void
   /** Entries up to this one are gone. */
   lost(home: TopicHome, to: number): void
@@ -61,6 +66,10 @@ interface Span {
   readonly parked: Map<string, Parked>
   /** Whether what is kept before the home began is in its history. */
   filled: 'no' | 'filling' | 'yes'
+  /** The server is away, and somebody has published here meanwhile. */
+  isAlone: boolean
+  /** Appends that are not answered. */
+  appends: number
 }
 
 export class TopicSpans {
@@ -89,17 +98,35 @@ export class TopicSpans {
     const { clock, maker } = this.#around
     const { bridge, unpublished } = this.#options
     // What user code throws on is not published; the hosts make of it what they need when they have its offset.
-    const { epoch = 0, offset = 0 } = this.#spans.get(name)?.home ?? {}
+    const span = this.#spans.get(name)
+    const { epoch = 0, offset = 0 } = span?.home ?? {}
     if (definition.encode !== undefined) {
       if (maker.make({ name, definition, epoch }, offset + 1, 0, published) === undefined) return
     }
     const { form, keyBytes, bytes, start } = published
     const payload = packLogEntry(form, keyBytes, clock.wallMs(), bytes, start)
-    const after = epoch === 0 ? undefined : { epoch, offset }
-    bridge.append({ log: logOfTopic(name), payload, ...logLimitsOf(definition), after }).catch((error: unknown) => {
+    // Behind appends that will be refused, too, it would come before what was published before it.
+    if (span?.isAlone === true && span.appends === 0) {
       unpublished.value++
-      this.#appendFailed.warn({ topic: name, ...errorFields(error) })
-    })
+      this.#tellHere(span, payload)
+      return
+    }
+    const after = epoch === 0 || span?.isAlone === true ? undefined : { epoch, offset }
+    if (span !== undefined) span.appends++
+    bridge.append({ log: logOfTopic(name), payload, ...logLimitsOf(definition), after }).then(
+      () => {
+        if (span !== undefined) span.appends--
+      },
+      (error: unknown) => {
+        unpublished.value++
+        this.#appendFailed.warn({ topic: name, ...errorFields(error) })
+        if (span === undefined) return
+        span.appends--
+        // Of all other failures nobody knows whether it is in the log.
+        const isAway = error instanceof PolyloopError && error.code === 'BRIDGE_DOWN'
+        if (isAway && this.#spans.get(name) === span) this.#tellHere(span, payload)
+      },
+    )
   }
 
   /** Keeps a record until the topic's home is there. False: there is no room. */
@@ -146,11 +173,28 @@ export class TopicSpans {
   }
 
   #begin(name: string, slot: number, definition: TopicDefinition, home?: TopicHome, from?: LogPosition): Span {
-    const span: Span = { name, slot, definition, follower: undefined, home, parked: new Map(), filled: 'no' }
+    const span: Span = {
+      name,
+      slot,
+      definition,
+      follower: undefined,
+      home,
+      parked: new Map(),
+      filled: 'no',
+      isAlone: false,
+      appends: 0,
+    }
     this.#spans.set(name, span)
+    this.#follow(span, from)
+    return span
+  }
+
+  #follow(span: Span, from?: LogPosition): void {
     const { bridge } = this.#options
     const { wheel } = this.#around
+    const { name, definition } = span
     const { ttlSeconds } = logLimitsOf(definition)
+    span.follower?.close()
     span.follower = new TopicFollower(
       { bridge, wheel, log: logOfTopic(name), ttlSeconds, from },
       {
@@ -162,11 +206,23 @@ export class TopicSpans {
         },
       },
     )
-    return span
+  }
+
+  /** To the subscribers of this host alone; what it follows begins anew when the server is back. */
+  #tellHere(span: Span, payload: Buffer): void {
+    if (span.home === undefined) return
+    if (!span.isAlone) {
+      span.isAlone = true
+      span.filled = 'yes'
+      span.home = this.#events.alone(span.home)
+      this.#follow(span)
+    }
+    this.#events.entry(span.home, this.#entryOf(span.home, span.home.offset + 1, payload))
   }
 
   #began(span: Span, position: LogPosition): void {
     const { name, slot, definition } = span
+    span.isAlone = false
     span.home = this.#events.began(name, slot, definition, position)
     span.filled = position.offset === 0 ? 'yes' : 'no'
     if (span.home === undefined) this.forget(name)
