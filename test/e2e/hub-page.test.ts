@@ -49,8 +49,8 @@ class Visit implements AsyncDisposable {
     page.on('websocket', (socket) => this.requests.push(socket.url()))
   }
 
-  static async at(port: number, options: Parameters<Browser['newContext']>[0] = {}): Promise<Visit> {
-    const page = await (await browser.newContext(options)).newPage()
+  static async at(port: number): Promise<Visit> {
+    const page = await (await browser.newContext()).newPage()
     const visit = new Visit(page)
     await page.goto(`http://127.0.0.1:${port}/`)
     return visit
@@ -208,18 +208,21 @@ test('hub page: a server that is gone is told, and its successor is found, with 
 })
 
 test('hub page: fits 1280 and 400 pixels, in both lights', async () => {
+  await using visit = await Visit.at(port())
+  const { page } = visit
+  await visit.shows('#events li[data-channel="metrics"] i', 'system_metrics')
+  const backgrounds = new Set<unknown>()
   for (const width of [1280, 400]) {
-    const backgrounds = new Set<unknown>()
+    await page.setViewportSize({ width, height: 800 })
     for (const colorScheme of ['light', 'dark'] as const) {
-      await using visit = await Visit.at(port(), { viewport: { width, height: 800 }, colorScheme })
-      await visit.shows('#events li[data-channel="metrics"] i', 'system_metrics')
-      const wide = await visit.page.evaluate(`[...document.querySelectorAll('html, section, table, .card, #events')]
+      await page.emulateMedia({ colorScheme })
+      const wide = await page.evaluate(`[...document.querySelectorAll('html, section, table, .card, #events')]
         .filter((part) => part.scrollWidth > part.clientWidth + 1).map((part) => part.id || part.className)`)
       assert.deepEqual(wide, [], `${width} ${colorScheme}`)
-      backgrounds.add(await visit.page.evaluate('getComputedStyle(document.documentElement).backgroundColor'))
+      backgrounds.add(await page.evaluate('getComputedStyle(document.documentElement).backgroundColor'))
     }
-    assert.equal(backgrounds.size, 2)
   }
+  assert.equal(backgrounds.size, 2)
 })
 
 test('hub page: every file of its folder is served, with a policy that forbids every other source', async () => {

@@ -8,7 +8,7 @@
 //                └──────────────────────── waiting
 const PATH = 'ws'
 const RETRY_MS = 500
-const RETRY_MS_MAX = 15_000
+const RETRY_MS_MAX = 5_000
 /** The server says something every 30 s. */
 const SILENCE_MS_MAX = 45_000
 const ANSWER_MS_MAX = 15_000
