@@ -35,7 +35,7 @@ test('session id: what is no token is none, also where only bits differ that mea
     `${text.slice(0, -1)}+`,
     twin,
   ]
-  for (const bad of all) assert.equal(parseToken(bad), undefined, bad)
+  for (const bad of all) assert.equal(parseToken(bad), undefined, String(bad))
 })
 
 test('session id: a connection is placed by its token, else by an id of its own', () => {
