@@ -103,5 +103,7 @@ test("crash: the room's own shard dies: everybody is disconnected, nothing of it
   assert.equal((await first?.nextOf(MESSAGE_TYPE.file))?.bytes, 1024 * 1024)
   await waitUntil('no file is left of either room', () => rooms.files().length === 0)
   assert.deepEqual(rooms.server.logged('services.handler_failed'), [])
+  assert.equal((await rooms.server.metrics()).sum('polyloop_rooms_dropped_recipients_total'), 0, 'nobody was too slow')
+  assert.ok(rooms.server.logged('rooms.room_lost').length > 0)
   for (const { member } of back) member.close()
 })

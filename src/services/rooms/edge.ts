@@ -50,7 +50,7 @@ export class RoomsEdge {
       shard: context.shard.id,
       ask: (turn) => room.ask('turn', turn),
       after: context.after,
-      lost: () => this.#lost(),
+      lost: () => this.lose(),
       failed: (error) => silent.warn(errorFields(error)),
       hasMembers: () => this.#members.size > 0,
     })
@@ -98,17 +98,17 @@ export class RoomsEdge {
     return early ?? []
   }
 
+  /** The room is another one than they were in: nobody can know what they missed. */
+  lose(): void {
+    if (this.#members.size === 0) return
+    this.context.log.warn('rooms.room_lost', { members: this.#members.size })
+    for (const member of [...this.#members]) member.end()
+  }
+
   stop(): Promise<void> {
     this.#cancelLook?.()
     this.#members.clear()
     return this.link.stop()
-  }
-
-  /** The room is another one than they were in: nobody can know what they missed. */
-  #lost(): void {
-    if (this.#members.size === 0) return
-    this.context.log.warn('rooms.room_lost', { members: this.#members.size })
-    for (const member of [...this.#members]) member.end()
   }
 
   #look(): void {

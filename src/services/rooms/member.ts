@@ -115,6 +115,7 @@ export class Member implements InletOwner, OutletOwner {
       this.#isSubscribed = true
       if (this.#asked !== undefined) this.#join(this.#asked)
     } else if (event.type === 'refused') this.end()
+    else if (event.reason === 'epoch') this.#edge.lose()
     else if (this.#phase !== 'guest' && this.#phase !== 'over') {
       // What it missed nobody keeps.
       this.#edge.logged.gap.warn({ connection: this.#connection.id, reason: event.reason })
