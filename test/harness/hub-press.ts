@@ -6,11 +6,13 @@ const PAUSE_MS = 10
 
 export class HubPress {
   /** The last one that was published. */
-  number = 0
+  number: number
   #isRunning = true
   readonly #running: Promise<void>
 
-  constructor(publisher: HubClient) {
+  /** Goes on behind `number`. */
+  constructor(publisher: HubClient, number = 0) {
+    this.number = number
     this.#running = this.#run(publisher)
   }
 

@@ -5,6 +5,7 @@ import { connections } from './connections.ts'
 import { echo } from './echo.ts'
 import { faults } from './faults.ts'
 import { hosts } from './hosts.ts'
+import { hub } from './hub.ts'
 import { idle } from './idle.ts'
 import { reload } from './reload.ts'
 import { rooms } from './rooms.ts'
@@ -31,4 +32,5 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   rooms,
   idle,
   echo,
+  hub,
 }
