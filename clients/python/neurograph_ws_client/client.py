@@ -341,6 +341,7 @@ class NeurographWSClient:
         if self._is_closing or _is_final(end):
             self._reconnection_token = None
             self._positions.clear()
+            self._subscriptions.reset()
         self._is_closing = False
         self._recoveries.clear()
         error = end.error if isinstance(end.error, ConnectionError) else ConnectionError(_text_of(end, attempts))
@@ -356,12 +357,16 @@ class NeurographWSClient:
         self._info = ConnectionInfo(frame.get("client_id"), frame.get("user_id"), frame.get("timestamp"))
         self._say(f"connected as {self.client_id}")
         self._is_restoring = frame.get("reconnected") is True
-        if not self._is_restoring:
-            self._subscriptions.reset()
+        lost = [] if self._is_restoring else self._subscriptions.reset()
         ready, self._ready = self._ready, None
         if ready is not None and not ready.done():
             ready.set_result(None)
         self._listeners.call("connected", frame)
+        # Nothing can be asked for where no event has ever told a position.
+        known = self._positions.of(lost)
+        unknown = [channel for channel in lost if channel in self._channels.names and channel not in known]
+        if self._resume and unknown:
+            self._report_lost(unknown)
         self._plan()
 
     def _take_data(self, data: Union[str, bytes]) -> None:
@@ -418,7 +423,11 @@ class NeurographWSClient:
             deliver()
 
     def _hold(self, channel: Any, deliver: Any) -> bool:
-        return any(recovery.hold(channel, deliver) for recovery in self._recoveries)
+        for recovery in self._recoveries:
+            if recovery.take(channel, deliver):
+                self._recoveries = [one for one in self._recoveries if not one.is_over]
+                return True
+        return False
 
     def _restored(self, frame: Frame) -> None:
         channels, denied = _strings(frame.get("channels")), _strings(frame.get("denied"))
@@ -471,6 +480,7 @@ class NeurographWSClient:
                 else:
                     self._done(reply)
                 return
+            self._subscriptions.grant(_strings(reply.get("channels")))
             if recovery is not None:
                 self._spawn(self._recover(recovery))
             self._listeners.call("subscribed", reply)
@@ -497,19 +507,27 @@ class NeurographWSClient:
                 if self.is_connected() and recovery.positions:
                     self._report_lost(list(recovery.positions), reply)
                 return
-            self._recoveries.remove(recovery)
             results = reply.get("channels")
-            results = results if isinstance(results, dict) else {}
-            lost = [channel for channel in recovery.positions if not _is_recovered(results.get(channel))]
-            for channel in lost:
-                self._positions.forget(channel)
-            if lost:
-                self._report_lost(lost)
+            self._recovered(recovery, results if isinstance(results, dict) else {})
 
         try:
             await self._ask("recover", {"positions": recovery.positions}, settle)
         except ConnectionError:
             pass  # the next connection asks again
+
+    def _recovered(self, recovery: Recovery, results: Dict[str, Any]) -> None:
+        lost = []
+        for channel in recovery.positions:
+            result = results.get(channel)
+            result = result if isinstance(result, dict) else {}
+            if result.get("recovered") is not True:
+                lost.append(channel)
+                self._positions.forget(channel)
+            missed = result.get("missed")
+            recovery.expect(channel, missed if isinstance(missed, int) else 0)
+        self._recoveries = [one for one in self._recoveries if not one.is_over]
+        if lost:
+            self._report_lost(lost)
 
     def _drop(self, recovery: Optional[Recovery]) -> None:
         if recovery is not None and recovery in self._recoveries:
@@ -613,10 +631,6 @@ def _frame_of(text: str) -> Frame:
 def _is_final(end: End) -> bool:
     """The server does not want this client back."""
     return end.status == _FORBIDDEN or end.code in _FINAL_CODES
-
-
-def _is_recovered(result: Any) -> bool:
-    return isinstance(result, dict) and result.get("recovered") is True
 
 
 def _text_of(end: End, attempts: int) -> str:

@@ -155,17 +155,34 @@ class PartTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(table.take(["b", "c"]), (["c"], []), "what is not ours stays")
         table.forget(["b"])
         self.assertEqual(table.take(["b", "c"]), (["b"], []))
-        table.reset()
-        self.assertEqual(table.take(["b"]), (["b"], []))
+        self.assertEqual(table.reset(), ["b", "z"])
+        self.assertEqual(table.reset(), [])
+        self.assertEqual(table.take(["b", "c"]), (["b", "c"], []))
+        table.grant(["b", "c"])
+        table.take(["b"])
+        self.assertEqual(table.reset(), ["b"], "what was given up does not count")
 
-    def test_a_recovery_holds_its_channels_at_most_1000_deliveries(self):
-        recovery, delivered = Recovery({"metrics": {"epoch": "e", "offset": 1}}), []
-        self.assertFalse(recovery.hold("logs", self.fail))
-        self.assertFalse(recovery.hold(None, self.fail))
+    def test_what_was_missed_comes_before_what_waits_by_channel(self):
+        position = {"epoch": "e", "offset": 1}
+        recovery, delivered = Recovery({"metrics": position, "logs": position, "status": position}), []
+
+        def take(channel, what):
+            return recovery.take(channel, lambda: delivered.append(what))
+
+        taken = [take("signals", 0), take(None, 0), take("metrics", "m4"), take("logs", "l2")]
+        self.assertEqual(taken, [False, False, True, True])
+        recovery.expect("metrics", 2)
+        recovery.expect("logs", 0)
+        recovery.expect("strange", 1)
+        taken = [take("metrics", "m2"), take("logs", "l3"), take("metrics", "m3"), take("metrics", "m5")]
+        self.assertEqual(taken, [True, False, True, False])
+        self.assertEqual(delivered, ["l2", "m2", "m3", "m4"])
+        self.assertFalse(recovery.is_over)
         for number in range(HELD_MAX + 1):
-            self.assertTrue(recovery.hold("metrics", lambda number=number: delivered.append(number)))
+            self.assertTrue(take("status", number))
         recovery.release()
-        self.assertEqual(delivered, list(range(1, HELD_MAX + 1)))
+        self.assertEqual(delivered[4:], list(range(1, HELD_MAX + 1)), "the oldest goes")
+        self.assertTrue(recovery.is_over)
 
     async def test_each_handler_is_called_whatever_the_others_raise_and_slow_ones_are_bounded(self):
         failures, calls = [], []

@@ -213,8 +213,11 @@ export class NeurographWSClient {
     const { client_id: clientId = null, user_id: userId = null, timestamp = null } = frame
     this.#info = { clientId, userId, timestamp }
     this.#isRestoring = frame.reconnected === true
-    if (!this.#isRestoring) this.#subscriptions.reset()
+    const lost = this.#isRestoring ? [] : this.#subscriptions.reset()
     this.#listeners.call('connected', frame)
+    // Nothing can be asked for where no event has ever told a position.
+    const unknown = lost.filter((channel) => this.#channels.has(channel) && !this.#positions.has(channel))
+    if (this.#settings.resume && unknown.length > 0) this.#reportLost(unknown)
     this.#reconcile()
     this.#renewToken()
   }
@@ -253,7 +256,11 @@ export class NeurographWSClient {
   }
 
   #hold(channel: unknown, deliver: () => void): boolean {
-    for (const recovery of this.#recoveries) if (recovery.hold(channel, deliver)) return true
+    for (const recovery of this.#recoveries) {
+      if (!recovery.take(channel, deliver)) continue
+      if (recovery.isOver) this.#recoveries.delete(recovery)
+      return true
+    }
     return false
   }
 
@@ -295,6 +302,7 @@ export class NeurographWSClient {
         return
       }
       const denied = stringsOf(reply.denied)
+      this.#subscriptions.grant(stringsOf(reply.channels))
       if (recovery !== undefined) this.#recover(recovery)
       this.#listeners.call('subscribed', reply)
       if (denied.length > 0) this.#reportDenied(reply, denied)
@@ -321,15 +329,23 @@ export class NeurographWSClient {
         if (this.isConnected() && recovery.channels.length > 0) this.#reportLost(recovery.channels, reply)
         return
       }
-      this.#recoveries.delete(recovery)
-      const results: Readonly<Record<string, unknown>> = isObject(reply.channels) ? reply.channels : {}
-      const lost = recovery.channels.filter((channel) => {
-        const result = results[channel]
-        return !isObject(result) || result.recovered !== true
-      })
-      for (const channel of lost) this.#positions.forget(channel)
-      if (lost.length > 0) this.#reportLost(lost)
+      this.#recovered(recovery, isObject(reply.channels) ? reply.channels : {})
     })
+  }
+
+  #recovered(recovery: Recovery, results: Readonly<Record<string, unknown>>): void {
+    const lost: string[] = []
+    for (const channel of recovery.channels) {
+      const result = results[channel]
+      const { recovered, missed } = isObject(result) ? result : {}
+      if (recovered !== true) {
+        lost.push(channel)
+        this.#positions.forget(channel)
+      }
+      recovery.expect(channel, typeof missed === 'number' ? missed : 0)
+    }
+    if (recovery.isOver) this.#recoveries.delete(recovery)
+    if (lost.length > 0) this.#reportLost(lost)
   }
 
   #drop(recovery: Recovery | undefined): void {
@@ -370,6 +386,7 @@ export class NeurographWSClient {
     if (!isForGood) return
     this.#reconnectionToken = undefined
     this.#positions.clear()
+    this.#subscriptions.reset()
   }
 
   #done(reply: HubFrame | HubError): void {

@@ -28,6 +28,10 @@ export class PositionTable {
     if (last !== undefined) this.#positions.set(channel, { epoch: last.epoch, offset: last.offset + 1 })
   }
 
+  has(channel: string): boolean {
+    return this.#positions.has(channel)
+  }
+
   /** Of those channels that have one. */
   of(channels: Iterable<string>): Readonly<Record<string, Position>> {
     const found: Record<string, Position> = {}

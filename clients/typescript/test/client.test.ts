@@ -126,14 +126,14 @@ test('client: comes back after a cut with its token, and asks for what was misse
 
   const again = await hub.next()
   assert.equal(again.query.get('reconnection_token'), 'token-1')
-  // All of it arrives together: what comes before the answer comes behind it again.
+  // What comes before the answer is later than what was missed, and does not come again.
   again.send({ type: 'connected', client_id: 'c-2', reconnected: true })
   again.send({ type: 'session_restored', reconnected: true, channels: ['metrics'], missed: 2 }, event(10))
   await again.answer('get_reconnection_token', { token: 'token-2', expires_in: 300 })
   const { positions, id } = await again.request('recover')
   assert.deepEqual(positions, { metrics: { epoch: 'e1', offset: 8 } })
-  const recovered = { type: 'recovered', channels: { metrics: { recovered: true, missed: 2 } }, id }
-  again.send(recovered, event(9), event(10), event(11), { type: 'pong' })
+  const recovered = { type: 'recovered', channels: { metrics: { recovered: true, missed: 1 } }, id }
+  again.send(recovered, event(9), event(11), { type: 'pong' })
   assert.equal((await client.receive()).type, 'session_restored')
   assert.equal((await client.receive()).type, 'pong')
   assert.deepEqual(offsets, [7, 8, 9, 10, 11])
@@ -162,8 +162,8 @@ test('client: a session that was not restored is built again, and then recovered
   again.send(event(4), { type: 'subscribed', channels: ['metrics', 'status'], id: request.id }, event(5))
   await again.answer('get_reconnection_token', { token: 'token-2', expires_in: 300 })
   const { id } = await again.request('recover')
-  const channels = { metrics: { recovered: true, missed: 4 }, status: { recovered: false } }
-  again.send({ type: 'recovered', channels, id }, ...[2, 3, 4, 5].map((offset) => event(offset)))
+  const channels = { metrics: { recovered: true, missed: 2 }, status: { recovered: false, missed: 0 } }
+  again.send({ type: 'recovered', channels, id }, ...[2, 3].map((offset) => event(offset)))
   again.send(event(3, 'status', 'e2'), { type: 'pong' })
   await client.receive()
   assert.deepEqual(offsets, ['metrics 1', 'status 1', ...[2, 3, 4, 5].map((n) => `metrics ${n}`), 'status 3'])
@@ -171,6 +171,20 @@ test('client: a session that was not restored is built again, and then recovered
     reports.map(({ message, lost }) => [message, lost]),
     [['Events may be missing on channels: status', ['status']]],
   )
+})
+
+test('client: where no event told a position, a new session may have lost some, and that is told', async (context) => {
+  const { hub, client, peer } = await open(context)
+  client.subscribe('metrics', () => undefined)
+  client.subscribe('logs', () => undefined)
+  await peer.answer('subscribe', { channels: ['metrics'], denied: ['logs'] })
+  peer.send({ type: 'pong' })
+  await client.receive()
+  const report = told<ErrorReport>(client, 'error')
+  peer.cut()
+  const again = await hub.next()
+  again.send({ type: 'connected', reconnected: false })
+  assert.deepEqual((await report).lost, ['metrics'])
 })
 
 test('client: when nothing can be recovered, what waited is delivered, and the gap is told', async (context) => {

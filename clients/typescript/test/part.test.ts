@@ -164,22 +164,36 @@ test('subscriptions: the difference is asked for once', () => {
   assert.deepEqual(table.take(new Set(['b', 'c'])), { subscribe: ['c'], unsubscribe: [] }, 'what is not ours stays')
   table.forget(['b'])
   assert.deepEqual(table.take(new Set(['b', 'c'])), { subscribe: ['b'], unsubscribe: [] })
-  table.reset()
-  assert.deepEqual(table.take(new Set(['b'])), { subscribe: ['b'], unsubscribe: [] })
+  assert.deepEqual(table.reset(), ['b', 'z'])
+  assert.deepEqual(table.reset(), [])
+  assert.deepEqual(table.take(new Set(['b', 'c'])), { subscribe: ['b', 'c'], unsubscribe: [] })
+  table.grant(['b', 'c'])
+  table.take(new Set(['b']))
+  assert.deepEqual(table.reset(), ['b'], 'what was given up does not count')
 })
 
-test('recovery: holds its channels, at most 1,000 deliveries', () => {
-  const recovery = new Recovery({ metrics: { epoch: 'e', offset: 1 } })
-  const delivered: number[] = []
-  assert.equal(recovery.hold('logs', assert.fail), false)
-  assert.equal(recovery.hold(undefined, assert.fail), false)
-  for (let n = 0; n <= 1000; n++)
-    assert.equal(
-      recovery.hold('metrics', () => delivered.push(n)),
-      true,
-    )
+test('recovery: what was missed comes before what waits, by channel', () => {
+  const position = { epoch: 'e', offset: 1 }
+  const recovery = new Recovery({ metrics: position, logs: position, status: position })
+  const delivered: unknown[] = []
+  const take = (channel: unknown, what: unknown): boolean => recovery.take(channel, () => delivered.push(what))
+  assert.deepEqual(
+    [take('signals', 0), take(undefined, 0), take('metrics', 'm4'), take('logs', 'l2')],
+    [false, false, true, true],
+  )
+  recovery.expect('metrics', 2)
+  recovery.expect('logs', 0)
+  recovery.expect('strange', 1)
+  assert.deepEqual(
+    [take('metrics', 'm2'), take('logs', 'l3'), take('metrics', 'm3'), take('metrics', 'm5')],
+    [true, false, true, false],
+  )
+  assert.deepEqual(delivered, ['l2', 'm2', 'm3', 'm4'])
+  assert.equal(recovery.isOver, false)
+  for (let n = 0; n <= 1000; n++) assert.equal(take('status', n), true)
   recovery.release()
-  assert.deepEqual([delivered.length, delivered[0], delivered.at(-1)], [1000, 1, 1000])
+  assert.deepEqual([delivered.length, delivered[4], delivered.at(-1)], [1004, 1, 1000], 'the oldest goes')
+  assert.equal(recovery.isOver, true)
 })
 
 test('handlers: each is called, whatever the others throw; slow ones are bounded', async () => {
