@@ -60,7 +60,7 @@ test('package: brings what runs and what explains, and neither sources nor tests
 
 test('package: npx polyloop start serves echo, and a JavaScript module of the user', async () => {
   writeFileSync(join(folder, 'shout.js'), SERVICE)
-  const ports = ['echo.tcp', 'echo.udp', 'echo.ws', 'shout.tcp'].map((name) => `services.${name}.port=0`)
+  const ports = ['echo.tcp', 'echo.udp', 'echo.ws', 'hub.ws', 'shout.tcp'].map((name) => `services.${name}.port=0`)
   const set = [...ports, 'admin.port=0', 'shards=2', 'modules=shout.js'].flatMap((one) => ['--set', one])
   const child = spawn('npx', ['--no', 'polyloop', 'start', ...set], {
     cwd: folder,
@@ -81,11 +81,13 @@ test('package: npx polyloop start serves echo, and a JavaScript module of the us
     ])
     assert.deepEqual(answers, ['[Conn 1] hi', 'HI', 'привет', new Uint8Array([0, 255])])
     const parts = ['/', '/dashboard/dashboard.js', '/dashboard/dashboard.css', '/dashboard/uplot.js']
-    const pages = await Promise.all(parts.map((path) => server.fetch(path)))
-    assert.deepEqual(
-      pages.map(({ status }) => status),
-      [200, 200, 200, 200],
-    )
+    const hub = `http://127.0.0.1:${server.port('hub.ws')}`
+    const ofHub = ['/', '/page/hub.js', '/page/chart.js', '/page/uplot.js', '/asyncapi.yaml']
+    const pages = await Promise.all([
+      ...parts.map((path) => server.fetch(path)),
+      ...ofHub.map((path) => fetch(hub + path)),
+    ])
+    for (const { status, url } of pages) assert.equal(status, 200, url)
   } finally {
     process.kill(pid, 'SIGTERM')
   }
