@@ -9,6 +9,8 @@ const SUITES = ['conformance', 'integration', 'faults', 'e2e']
 const root = new URL('..', import.meta.url).pathname
 // Every file is a process, and most start servers: the same code is stripped and compiled once.
 process.env.NODE_COMPILE_CACHE ??= `${root}node_modules/.cache/compile`
+// Files wait for servers most of the time. Nothing in them is timed but with a generous guard.
+const CONCURRENCY = availableParallelism()
 const chosen = process.argv[2] ?? 'all'
 
 if (chosen === 'all') run('npm', ['run', '--silent', 'check'])
@@ -20,9 +22,7 @@ for (const suite of suites) {
       : globSync(`test/${suite}/**/*.test.ts`, { cwd: root })
   if (files.length === 0) continue
   console.log(`\n== ${suite}: ${files.length} files`)
-  // Suites that measure or kill threads share two cores badly: they run one file at a time.
-  const concurrency = suite === 'unit' || suite === 'conformance' ? availableParallelism() : 1
-  run(process.execPath, ['--test', `--test-concurrency=${concurrency}`, '--test-timeout=300000', ...files.sort()])
+  run(process.execPath, ['--test', `--test-concurrency=${CONCURRENCY}`, '--test-timeout=300000', ...files.sort()])
 }
 
 function run(command: string, args: readonly string[]): void {

@@ -48,7 +48,7 @@ test('admin: /metrics parses and has every family of the runtime, of echo, of th
 test('admin: /health names all enabled services, all shards and all listeners', async () => {
   const health = await server.health()
   assert.equal(health.status, 'healthy')
-  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'session-proxy', 'rooms', 'fault'])
+  assert.deepEqual(Object.keys(health.services), ['echo', 'chat', 'session-proxy', 'rooms', 'hub', 'fault'])
   assert.deepEqual(
     health.shards.map(({ id, state }) => [id, state]),
     [
