@@ -472,6 +472,8 @@ class NeurographWSClient:
 
     async def _subscribe(self, channels: List[str], recovery: Optional[Recovery]) -> None:
         def settle(reply: Union[Frame, BaseException]) -> None:
+            if isinstance(reply, ConnectionError):
+                return  # what waits goes on waiting: the next connection asks again
             if isinstance(reply, BaseException):
                 self._drop(recovery)
                 self._subscriptions.forget(channels)
@@ -502,9 +504,11 @@ class NeurographWSClient:
 
     async def _recover(self, recovery: Recovery) -> None:
         def settle(reply: Union[Frame, BaseException]) -> None:
+            if isinstance(reply, ConnectionError):
+                return  # as above
             if isinstance(reply, BaseException):
                 self._drop(recovery)
-                if self.is_connected() and recovery.positions:
+                if recovery.positions:
                     self._report_lost(list(recovery.positions), reply)
                 return
             results = reply.get("channels")
@@ -593,7 +597,7 @@ class NeurographWSClient:
 
     def _done(self, reply: Union[Frame, BaseException]) -> None:
         # Without a connection there is nothing to put right: the next one begins anew.
-        if isinstance(reply, BaseException) and self.is_connected():
+        if isinstance(reply, BaseException) and not isinstance(reply, ConnectionError):
             self._report(str(reply), cause=reply)
 
     def _report_denied(self, frame: Frame, denied: List[str]) -> None:

@@ -189,6 +189,36 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             await client.receive(1)
         self.assertEqual(offsets_of(calls), [1, 3, 4, 5])
 
+    async def test_a_question_that_could_not_be_sent_is_asked_on_the_next_connection(self):
+        hub, client, peer = await self.open()
+        calls, reports = [], []
+        client.on("error", reports.append)
+        client.subscribe("metrics", calls.append)
+        await peer.answer("subscribe", channels=["metrics"])
+        await peer.send(event(1))
+        await client.receive(1, events=True)
+
+        def welcome(_):
+            async def send(_):
+                raise ConnectionError("gone, and nobody has told")
+
+            client._link.send = send
+
+        client.on("connected", welcome)
+        restored = {"type": "session_restored", "channels": ["metrics"]}
+        peer.cut()
+        again = await hub.next()
+        await again.send({"type": "connected", "reconnected": True}, restored, event(3))
+        self.assertEqual((await client.receive(1))["type"], "session_restored")
+        await asyncio.sleep(0.02)
+        self.assertEqual((offsets_of(calls), reports), ([1], []))
+        client.off("connected", welcome)
+        again.cut()
+        third = await hub.next()
+        await third.send({"type": "connected", "reconnected": True}, restored)
+        requests = await third.requests(2)
+        self.assertEqual(requests["recover"]["positions"], {"metrics": {"epoch": "e1", "offset": 1}})
+
     async def test_what_changed_while_there_was_no_connection_is_put_right(self):
         hub, client, peer = await self.open()
         client.subscribe("metrics", nothing)

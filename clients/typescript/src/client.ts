@@ -295,6 +295,8 @@ export class NeurographWSClient {
     const recovery = this.#prepare(channels)
     this.#ask('subscribe', { channels }, (reply) => {
       if (reply instanceof HubError) {
+        // What waits goes on waiting: the next connection asks again.
+        if (reply.code === 'NOT_CONNECTED') return
         this.#drop(recovery)
         this.#subscriptions.forget(channels)
         if (reply.retryAfterMs === undefined) this.#done(reply)
@@ -325,8 +327,9 @@ export class NeurographWSClient {
     const { positions } = recovery
     this.#ask('recover', { positions }, (reply) => {
       if (reply instanceof HubError) {
+        if (reply.code === 'NOT_CONNECTED') return // as above
         this.#drop(recovery)
-        if (this.isConnected() && recovery.channels.length > 0) this.#reportLost(recovery.channels, reply)
+        if (recovery.channels.length > 0) this.#reportLost(recovery.channels, reply)
         return
       }
       this.#recovered(recovery, isObject(reply.channels) ? reply.channels : {})
@@ -391,7 +394,7 @@ export class NeurographWSClient {
 
   #done(reply: HubFrame | HubError): void {
     // Without a connection there is nothing to put right: the next one begins anew.
-    if (reply instanceof HubError && this.isConnected()) this.#report(reply)
+    if (reply instanceof HubError && reply.code !== 'NOT_CONNECTED') this.#report(reply)
   }
 
   #report(cause: HubError): void {
