@@ -183,6 +183,7 @@ function startProxy({ shards, settings, environment = {} }: StartOptions): Promi
     settings: {
       'services.echo.enabled': false,
       'services.chat.enabled': false,
+      'services.hub.enabled': false,
       ...settings,
     },
     environment,
