@@ -84,12 +84,12 @@ export class HubClient implements Disposable {
     return frame
   }
 
-  /** Sends a request and answers the next frame that is no event. */
+  /** Sends a request and answers the next frame that is no event and no ping. */
   async ask(frame: object | string | Buffer): Promise<Frame> {
     this.send(frame)
     for (;;) {
       const reply = await this.next()
-      if (reply.type !== undefined) return reply
+      if (reply.type !== undefined && reply.type !== 'ping') return reply
     }
   }
 

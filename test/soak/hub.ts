@@ -9,7 +9,7 @@ import { defineScenario, type SoakFigure, spreadOf } from './scenario.ts'
 
 const CLIENTS = 5_000
 const QUICK_CLIENTS = 200
-const ROUNDS = 5
+const ROUNDS = 3
 const QUICK_ROUNDS = 1
 const SHARDS = 2
 /** More than is published while they are away. */
