@@ -5,7 +5,8 @@ import { systemClock } from '../lib/clock.ts'
 import { printable } from './chat-packet.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
 import { FORMATS, type Format } from './hub/format.ts'
-import { FramePrinter, type PrinterSink } from './hub/printer.ts'
+import { FramePrinter } from './hub/printer.ts'
+import type { SteadySink } from './hub/steady-output.ts'
 import { DEFAULT_URL, type HubOptions, targetOf } from './hub/target.ts'
 import { COMMANDS_TEXT, channelsOf } from './hub/typed-command.ts'
 import { watchHub } from './hub/watch.ts'
@@ -25,7 +26,7 @@ export interface HubClientOptions extends HubOptions {
 }
 
 export interface HubIo extends ToolIo {
-  readonly stdout: PrinterSink
+  readonly stdout: SteadySink
   readonly stdin: Readable
   /** On a terminal. */
   readonly colours: boolean

@@ -99,6 +99,44 @@ test('hub: a compressed event is printed as the event, a binary message by its h
   assert.equal(await run.ended, 0)
 })
 
+test('hub: while stdout takes nothing more is read, and then all of it comes', async () => {
+  const EVENTS = 60
+  const text = 'x'.repeat(100_000)
+  const interrupt = new AbortController()
+  let isFull = false
+  let drain: (() => void) | undefined
+  let [events, out] = [0, '']
+  const stdout = {
+    write(line: string): boolean {
+      if (line.includes(text)) events++
+      else out += line
+      return !isFull
+    },
+    once: (_event: 'drain', listener: () => void) => {
+      drain = listener
+    },
+  }
+  const stderr = { write: (): void => {} }
+  const io = { stdout, stderr, signal: interrupt.signal, stdin: new PassThrough(), colours: false }
+  const ended = runHub({ url, token: admin, subscribe: 'signals', format: 'compact' }, io)
+  await waitUntil('it is subscribed', () => out.includes('"type":"subscribed"'), OUT_MS_MAX)
+  isFull = true
+  using publisher = await hub.admin()
+  for (let event = 0; event < EVENTS; event++) {
+    publisher.send({ type: 'broadcast', channel: 'signals', event_type: 'signal.long', data: { text } })
+  }
+  for (let acknowledged = 0; acknowledged < EVENTS; ) {
+    if ((await publisher.next()).type === 'broadcast_ack') acknowledged++
+  }
+  await waitUntil('it prints one, and stops', () => drain !== undefined, OUT_MS_MAX)
+  assert.ok(events < EVENTS / 2, `${events} of ${EVENTS} are printed`)
+  isFull = false
+  drain?.()
+  await waitUntil('it prints them all', () => events === EVENTS, OUT_MS_MAX)
+  interrupt.abort()
+  assert.equal(await ended, 0)
+})
+
 test('hub: a server that shuts down is a good end, and one that is killed is none', async () => {
   const end = async (signal: NodeJS.Signals, status: number, said: RegExp): Promise<void> => {
     await using other = await HubServer.start({ shards: 1 })

@@ -1,6 +1,7 @@
 // A connection of a tool to a hub: opens it, hands out what comes, and ends once. Knows nothing of what is printed.
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { printable } from '../chat-packet.ts'
 import { type Frame, parseBinaryFrame, parseFrame } from './frame.ts'
@@ -11,6 +12,10 @@ const OPEN_MS_MAX = 15_000
 const CLOSE_MS_MAX = 2_000
 const ANSWER_MS_MAX = 10_000
 const REFUSAL_BYTES_MAX = 1_024
+const WAITING_MAX = 1_024
+/** Unsent bytes above which `room` waits, looking so often. */
+const UNSENT_BYTES_MAX = 256 * 1024
+const ROOM_POLL_MS = 10
 /** A binary message of the hub, and its head. */
 const FRAME_BYTES_MAX = 16 * 1024 * 1024 + 64 * 1024
 /** Ends that are no failure: one side was done, or the server shuts down. */
@@ -93,13 +98,9 @@ export class HubConnection implements AsyncDisposable {
     this.#websocket.send(text)
   }
 
-  sendBinary(bytes: Buffer): void {
-    if (!this.isOpen) throw new HubFailure('not connected')
-    this.#websocket.send(bytes)
-  }
-
   /** The reply, an error included. Rejects with a HubFailure when there is none. */
   ask(type: string, members: object = {}): Promise<Frame> {
+    if (this.#waiting.length >= WAITING_MAX) return Promise.reject(new HubFailure('too many requests wait'))
     const id = `cli-${++this.#next}`
     const { promise, resolve, reject } = Promise.withResolvers<Frame>()
     try {
@@ -114,6 +115,11 @@ export class HubConnection implements AsyncDisposable {
     const waiting: Waiting = { id, resolve, reject, timer }
     this.#waiting.push(waiting)
     return promise
+  }
+
+  /** The network takes more; or it never will. */
+  async room(): Promise<void> {
+    while (this.isOpen && this.#websocket.bufferedAmount > UNSENT_BYTES_MAX) await sleep(ROOM_POLL_MS)
   }
 
   /** What comes waits, until `resume`. */

@@ -6,13 +6,23 @@ import type { ToolIo } from '../tool-io.ts'
 import { closedText, HubConnection } from './connection.ts'
 import { eventLine } from './event-line.ts'
 import { type Frame, isEvent, stringsOf } from './frame.ts'
+import { SteadyOutput, type SteadySink } from './steady-output.ts'
 import { type HubTarget, shownUrl } from './target.ts'
 
 const PING_MS = 30_000
 
+export interface DemoIo extends ToolIo {
+  readonly stdout: SteadySink
+}
+
 /** Resolves with why it failed; undefined: it did not. */
-export async function runDemo(target: HubTarget, { stdout, signal }: ToolIo): Promise<string | undefined> {
-  const say = (text: string): void => void stdout.write(`${text}\n`)
+export async function runDemo(target: HubTarget, { stdout, signal }: DemoIo): Promise<string | undefined> {
+  const output = new SteadyOutput(stdout)
+  let open: HubConnection | undefined
+  // What stdout does not take, the hub keeps, as long as it wants to.
+  const say = (text: string): void => {
+    if (!output.write(`${text}\n`, () => open?.resume())) open?.pause()
+  }
   let pings: NodeJS.Timeout | undefined
   say(`Connecting to ${shownUrl(target)}`)
   try {
@@ -22,6 +32,7 @@ export async function runDemo(target: HubTarget, { stdout, signal }: ToolIo): Pr
         if (frame !== undefined) tell(frame, say)
       },
     })
+    open = connection
     connection.send('subscribe', { channels: DEFAULT_CHANNELS })
     pings = setInterval(() => {
       if (connection.isOpen) connection.send('ping')

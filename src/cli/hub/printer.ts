@@ -3,14 +3,10 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import type { TextSink } from '../load/progress.ts'
 import { COLOURED, type Format, formatFrame, PLAIN, progressLine } from './format.ts'
 import type { Frame } from './frame.ts'
-
-/** A stream has `once`, which tells when it takes more. */
-export interface PrinterSink extends TextSink {
-  readonly once?: (event: 'drain', listener: () => void) => unknown
-}
+import { SteadyOutput, type SteadySink } from './steady-output.ts'
 
 export interface PrinterOptions {
-  readonly stdout: PrinterSink
+  readonly stdout: SteadySink
   readonly stderr: TextSink
   readonly format: Format
   /** Of `NO_COLOR` and the like. */
@@ -23,11 +19,12 @@ export interface PrinterOptions {
 export class FramePrinter implements Disposable {
   readonly #options: PrinterOptions
   readonly #file: number | undefined
-  #isFull = false
+  readonly #stdout: SteadyOutput
 
   /** Throws when the file cannot be opened. */
   constructor(options: PrinterOptions) {
     this.#options = options
+    this.#stdout = new SteadyOutput(options.stdout)
     this.#file = options.output === undefined ? undefined : openSync(options.output, 'a')
   }
 
@@ -42,16 +39,7 @@ export class FramePrinter implements Disposable {
   frame(frame: Frame, drained: () => void): boolean {
     const { stdout, format } = this.#options
     if (this.#file !== undefined) writeSync(this.#file, formatFrame(frame, format, PLAIN))
-    const isTaken = stdout.write(formatFrame(frame, format, this.#paint(stdout))) !== false
-    if (isTaken || stdout.once === undefined) return true
-    if (!this.#isFull) {
-      this.#isFull = true
-      stdout.once('drain', () => {
-        this.#isFull = false
-        drained()
-      })
-    }
-    return false
+    return this.#stdout.write(formatFrame(frame, format, this.#paint(stdout)), drained)
   }
 
   problem(text: string): void {

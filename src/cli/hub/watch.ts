@@ -90,11 +90,11 @@ class Watch {
       for await (const chunk of stdin) {
         const bytes = chunk as Buffer
         splitter.push(bytes, bytes.length)
-        for (const line of lines.splice(0)) this.#typed(line, connection)
+        for (const line of lines.splice(0)) await this.#typed(line, connection)
       }
       const newline = Buffer.from('\n')
       splitter.push(newline, newline.length)
-      for (const line of lines) this.#typed(line, connection)
+      for (const line of lines) await this.#typed(line, connection)
     } catch (error) {
       // What the end of the connection does to stdin is no failure of stdin.
       if (!stdin.destroyed) printer.problem(problemOf(error))
@@ -103,7 +103,8 @@ class Watch {
     await connection.close()
   }
 
-  #typed(line: string, connection: HubConnection): void {
+  async #typed(line: string, connection: HubConnection): Promise<void> {
+    await connection.room()
     const command = parseTyped(line)
     if (command.kind === 'problem') this.#options.printer.problem(command.text)
     if (!connection.isOpen) return
