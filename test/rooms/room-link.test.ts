@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PolyloopError } from '../../src/lib/errors.ts'
-import { RoomLink } from '../../src/services/rooms/room-link.ts'
+import { EVERYTHING, RoomLink } from '../../src/services/rooms/room-link.ts'
 import type { Turn, TurnAnswer, TurnItem, TurnResult } from '../../src/services/rooms/turn.ts'
 
 /** A link whose room answers when a test says so, and whose time passes when it says so. */
@@ -105,6 +105,15 @@ test('link: when the room began anew, logins are asked again there, and nothing 
   assert.equal(world.link.learn(9), true)
 })
 
+test('link: who has left while its login was asked again does not stay in the new room', async () => {
+  const world = new World()
+  const over: TurnItem = { kind: 'over', id: 2 }
+  await world.push(leave(1), login(2))
+  await world.push(leave(2), over, leave(3))
+  await world.answer({ state: 'lost', epoch: 9 })
+  assert.deepEqual(world.last?.items, [login(2), leave(2), over])
+})
+
 test('link: a record of another room is noticed at once, and answers of the former one are not heard', async () => {
   const world = new World()
   world.link.begunAnew(7)
@@ -122,6 +131,7 @@ test('link: a record of another room is noticed at once, and answers of the form
 
 test('link: tells of what it got, in steps, and that its members live', async () => {
   const world = new World()
+  world.members = true
   world.link.consumed(1_000)
   await settled()
   assert.equal(world.turns.length, 0)
@@ -129,7 +139,6 @@ test('link: tells of what it got, in steps, and that its members live', async ()
   await settled()
   assert.deepEqual([world.last?.consumed, world.last?.items], [128 * 1024, []])
   await world.answer(done())
-  world.members = true
   world.link.beat()
   await world.fire()
   assert.equal(world.turns.length, 2)
@@ -137,6 +146,22 @@ test('link: tells of what it got, in steps, and that its members live', async ()
   world.members = false
   await world.fire()
   assert.equal(world.turns.length, 2)
+})
+
+test('link: without members all of the room has come, whatever was on its way to those that were here', async () => {
+  const world = new World()
+  world.members = true
+  world.link.consumed(1_000)
+  await world.push(leave(1))
+  assert.equal(world.last?.consumed, 1_000)
+  world.members = false
+  await world.answer({ state: 'busy', epoch: 7 })
+  await world.fire()
+  assert.equal(world.last?.consumed, EVERYTHING)
+  await world.answer(done('done'))
+  world.members = true
+  await world.push(leave(2))
+  assert.equal(world.last?.consumed, 1_000)
 })
 
 test('link: turns are of limited length; what does not fit alone is not sent', async () => {

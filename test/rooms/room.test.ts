@@ -169,6 +169,22 @@ test('room: waits for shards with members that have not got what was said, for a
   assert.equal(world.turn('a', [large]).state, 'busy')
 })
 
+test('room: a shard whose last member has gone may say so, whatever that member did not get', () => {
+  const world = new World()
+  const half = say(1, 'x'.repeat(WINDOW_BYTES / 2))
+  world.do('a', login(1, 'alice'))
+  world.turn('b', [login(2, 'bob')], { shard: 1, consumed: 0 })
+  assert.equal(world.turn('a', [half, half]).state, 'done')
+  assert.equal(world.turn('a', [half]).state, 'busy')
+  const end: TurnItem[] = [say(2, 'bye'), { kind: 'leave', id: 2 }, { kind: 'over', id: 2 }]
+  assert.equal(world.turn('b', end, { shard: 1, consumed: 0 }).state, 'busy')
+  assert.equal(world.turn('b', end, { shard: 1, consumed: Number.MAX_SAFE_INTEGER }).state, 'done')
+  assert.equal(world.turn('a', [half]).state, 'done')
+  world.turn('b', [login(3, 'carol')], { shard: 1, consumed: 0 })
+  assert.equal(world.turn('a', [half, half]).state, 'done')
+  assert.equal(world.turn('a', [half]).state, 'busy', 'its next member is waited for again')
+})
+
 test('room: the spool is given away up to its limit, and a file is gone with its last reader', () => {
   const world = new World()
   world.do('a', login(1, 'alice'), login(2, 'bob'), login(3, 'carol'))

@@ -20,6 +20,8 @@ const BEAT_MS = 1_000
 const STOP_MS = 500
 /** So much that came here is told at once: others may wait for it. */
 const CONSUMED_STEP_BYTES = 128 * 1024
+/** Told by a thread without members: nobody is there to count what comes, and nobody may wait for it. */
+export const EVERYTHING = Number.MAX_SAFE_INTEGER
 
 /** What became of an item. Undefined: the room began anew, or has forgotten this shard; nothing was done. */
 export type Done = (result: TurnResult | undefined) => void
@@ -146,7 +148,7 @@ export class RoomLink {
 
   #ask(): void {
     this.#phase = 'asking'
-    const { life, shard, ask, failed } = this.#options
+    const { life, shard, ask, failed, hasMembers } = this.#options
     const asking = ++this.#asking
     // An answer that the room gave before it began anew finds another turn open.
     const isOpen = (): boolean => this.#phase === 'asking' && this.#asking === asking
@@ -156,7 +158,7 @@ export class RoomLink {
       shard,
       epoch: this.epoch,
       sequence: this.#sequence,
-      consumed,
+      consumed: hasMembers() ? consumed : EVERYTHING,
       items: this.#asked.map(({ item }) => item),
     }
     ask(turn).then(
@@ -205,17 +207,23 @@ export class RoomLink {
     first.done?.('gone')
   }
 
-  /** Logins go to the room that is there now; whatever else was said was said in another one. */
+  /**
+   * Logins go to the room that is there now, and the ends of their connections behind them, lest somebody stays who is
+   * not there. Whatever else was said was said in another room.
+   */
   #lose(epoch: number): void {
     const all = [...this.#takeAsked(), ...this.#waiting]
-    this.#waiting = all.filter(({ item }) => item.kind === 'login')
+    const joining = new Set(all.filter(({ item }) => item.kind === 'login').map(({ item }) => item.id))
+    const isKept = ({ item: { kind, id } }: Waiting): boolean =>
+      joining.has(id) && (kind === 'login' || kind === 'leave' || kind === 'over')
+    this.#waiting = all.filter(isKept)
     this.bytes = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0)
     this.epoch = epoch
     this.#sequence = 0
     this.#consumed = 0
     this.#toldConsumed = 0
     this.#phase = 'idle'
-    for (const { item, done } of all) if (item.kind !== 'login') done?.(undefined)
+    for (const waiting of all) if (!isKept(waiting)) waiting.done?.(undefined)
     this.#options.lost()
     this.#goOn()
   }

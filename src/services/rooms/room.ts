@@ -106,7 +106,7 @@ export class Room {
       life = this.#begin(turn)
     }
     life.heardMs = output.nowMs
-    life.consumed = Math.max(life.consumed, turn.consumed)
+    life.consumed = Math.max(life.consumed, Math.min(turn.consumed, this.#published))
     if (life.answer !== undefined && life.sequence === turn.sequence) return life.answer
     if (turn.items.length > 0 && (output.blocked || this.#isFull(output.nowMs))) return { state: 'busy', epoch }
     const results: TurnResult[] = []

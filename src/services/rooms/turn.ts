@@ -51,7 +51,7 @@ export interface Turn {
   readonly epoch: number
   /** 1 for the first of a life in an epoch. */
   readonly sequence: number
-  /** Position of the last record that came here. */
+  /** Position of the last record that came here; beyond all of them from a thread without members. */
   readonly consumed: number
   readonly items: readonly TurnItem[]
 }
