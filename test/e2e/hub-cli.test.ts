@@ -175,7 +175,7 @@ test('hub-demo --advanced: five demonstrations, as an administrator and as nobod
     [...out.matchAll(/^=== (\d)\. /gm)].map(([, number]) => number),
     ['1', '2', '3', '4', '5'],
   )
-  assert.match(out, / restored with metrics, status: [1-9]\d* missed events, 0 dropped\n/)
+  assert.match(out, / restored with metrics, status: \d+ missed events, 0 dropped\n/)
   assert.match(out, / allowed: metrics, status\n {2}denied: {2}signals, actions, logs, connections\n/)
   assert.match(out, /Permission denied: broadcast to signals\n/)
   const [, pongs = '', refusals = '', seconds = ''] =
