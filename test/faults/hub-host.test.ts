@@ -16,18 +16,20 @@ let redis: RedisServer
 let hosts: readonly HubServer[]
 before(async () => {
   redis = await startRedis()
-  const start = (): Promise<HubServer> =>
-    HubServer.start({
-      shards: 1,
-      hub: { rateLimits: MANY_BROADCASTS, 'history.size': HISTORY, bufferSize: HISTORY },
-      settings: { 'bridge.redis.url': redis.url },
-    })
   hosts = await Promise.all([start(), start()])
 })
 after(async () => {
   for (const host of hosts) await host[Symbol.asyncDispose]()
   await redis[Symbol.asyncDispose]()
 })
+
+function start(): Promise<HubServer> {
+  return HubServer.start({
+    shards: 1,
+    hub: { rateLimits: MANY_BROADCASTS, 'history.size': HISTORY, bufferSize: HISTORY },
+    settings: { 'bridge.redis.url': redis.url },
+  })
+}
 
 function both(): readonly [HubServer, HubServer] {
   const [one, other] = hosts
@@ -104,4 +106,17 @@ test('hub hosts: a host dies, and each of its clients ends with every event once
   await crowd.caughtUp(await press.stop())
   context.diagnostic(`${COUNT} clients of a dead host back after ${storm.backMs.toFixed(0)} ms`)
   assert.deepEqual({ ...storm, backMs: 0 }, { backMs: 0, fresh: 0, gaps: 0, wrong: 0 })
+})
+
+test('hub hosts: a host drains, and what its clients are told opens their sessions on another', async () => {
+  const [, host] = both()
+  const client = await host.enter({ claims: { sub: 'ada' } })
+  await client.subscribe('metrics')
+  const [told] = await Promise.all([client.next(), host.server.stop()])
+  assert.equal(told.type, 'disconnected')
+  assert.deepEqual(await client.closed, { code: 1001, reason: 'server shutting down' })
+  await using other = await start()
+  using back = await other.resume(String(told.reconnection_token))
+  const restored = await back.next()
+  assert.deepEqual([restored.type, restored.user_id, restored.channels], ['session_restored', 'ada', ['metrics']])
 })

@@ -105,7 +105,8 @@ export class Restorer<Live extends LiveSession> {
         await this.#pause()
         continue
       }
-      if (found.owner !== null && found.owner !== shard) {
+      // At the last attempt it is taken all the same: its shard has it no more, and could not say so.
+      if (found.owner !== null && found.owner !== shard && attempt < ATTEMPTS_MAX - 1) {
         const answer = await line.ask<Surrendered>(found.owner, wanted, SURRENDER_MS)
         if (answer.state === 'answered') {
           const [surrendered] = answer.parts

@@ -46,6 +46,9 @@ export type FrameType = (typeof FRAME_TYPES)[number]
 /** Event types that binary messages have for those who get no binary frames. */
 export const BINARY_EVENTS: readonly string[] = BINARY_TYPES.map((type) => `binary.${type.toLowerCase()}`)
 
+/** What sums of fractions are off by. */
+const ROUNDING = 1e-6
+
 export function timestampOf(wallMs: number): string {
   return new Date(wallMs).toISOString()
 }
@@ -60,6 +63,7 @@ export function unknownType(type: unknown): string {
   return `Unknown message type: ${text.slice(0, 64)}`
 }
 
+/** Rounded up: who waits so long is not refused again. */
 export function retryAfterJson(seconds: number): string {
-  return `,"retry_after":${Number(seconds.toFixed(3)) || 0.001}`
+  return `,"retry_after":${Math.max(1, Math.ceil(seconds * 1_000 - ROUNDING)) / 1_000}`
 }

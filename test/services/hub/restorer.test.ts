@@ -147,6 +147,14 @@ test('restorer: the shard that has the connection gives it up, or has ended, or 
   assert.equal((await world.restorer.restore(token, undefined))?.owner, 'other', 'as it was kept: nobody knows more')
 })
 
+test('restorer: a shard that has it no more, and could not say so, does not keep it from its client', async () => {
+  const world = createWorld()
+  const token = mintToken(ID)
+  keep(world, token, { owner: 'other' })
+  world.answer = { state: 'answered', parts: [{ state: 'unknown' }] }
+  assert.equal((await world.restorer.restore(token, undefined))?.id, ID)
+})
+
 test('restorer: a connection of this shard gives way, and the bridge forgets the session', async () => {
   const world = createWorld()
   const token = mintToken(ID)
