@@ -13,6 +13,7 @@ import { HOST } from './host-name.ts'
 import type { Member } from './member.ts'
 import { Permissions } from './permission.ts'
 import { publishEvent, topicOf } from './publisher.ts'
+import type { PulseRules } from './pulse.ts'
 import { rateTableOf } from './rate-limit.ts'
 import type { Position } from './request.ts'
 import { Restorer, type Surrender } from './restorer.ts'
@@ -51,6 +52,7 @@ export class HubEdge {
   readonly counters: HubCounters
   readonly permissions: Permissions
   readonly sessionRules: SessionRules
+  readonly pulseRules: PulseRules
   readonly verifier: TokenVerifier
   readonly census: Census
   readonly book: SessionBook<Member>
@@ -86,6 +88,8 @@ export class HubEdge {
       subscribers: (channel) => this.subscribers(channel),
       buffered: () => this.#buffered(),
     })
+    const { pingInterval: intervalMs, pingTimeout: timeoutMs } = config
+    this.pulseRules = { clock, after, intervalMs, timeoutMs, latency: this.counters.heartbeat }
     this.logs = new Map(channels.map((channel) => [channel, this.#logOf(channel)]))
     // The answer comes from where the topic lives, behind whatever came from there before.
     const barrierOf = (channel: string): (() => Promise<unknown>) =>

@@ -13,7 +13,7 @@ import { type ClosedReason, closedReasonOf } from './counter.ts'
 import type { HubEdge, ListedClient } from './edge.ts'
 import { formOf, type HubEvent } from './event.ts'
 import type { Identity } from './identity.ts'
-import { Pulse } from './pulse.ts'
+import { Pulse, type Pulsing } from './pulse.ts'
 import { mergedOf, Replay } from './replay.ts'
 import type { Options, Position } from './request.ts'
 import { Session } from './session.ts'
@@ -40,7 +40,7 @@ export interface Restored {
   readonly options: Options
 }
 
-export class Member implements Receiver {
+export class Member implements Receiver, Pulsing {
   readonly session: Session
   readonly clientId: string
   readonly connection: Connection<Member>
@@ -50,8 +50,8 @@ export class Member implements Receiver {
   /** A request is being answered: nothing more is read until then. */
   #isBusy = false
   #replay: Replay | undefined
-  #cancelHold: () => void = () => {}
-  #cancelExpiry: () => void = () => {}
+  #cancelHold: (() => void) | undefined
+  #cancelExpiry: (() => void) | undefined
   #pulse: Pulse | undefined
   #openedMs: number
   #connectedWallMs: number
@@ -158,6 +158,10 @@ export class Member implements Receiver {
     this.#pulse?.ponged()
   }
 
+  sendPing(): void {
+    this.send('ping', `{"type":"ping","timestamp":"${this.timestamp}"}`)
+  }
+
   // ---- requests that take their time --------------------------------------------------------------------------------
 
   /** Reads nothing more until `answer` has settled, so that replies keep the order of requests. */
@@ -198,7 +202,7 @@ export class Member implements Receiver {
 
   /** The client is about to say what it got last: what is held for it waits for that. */
   expectRecover(): void {
-    this.#cancelHold()
+    this.#cancelHold?.()
   }
 
   /**
@@ -318,20 +322,9 @@ export class Member implements Receiver {
   }
 
   #connect(heartbeat: FrozenHeartbeat | undefined): void {
-    const { edge, connection, session } = this
-    const { clock, after, config } = edge.context
-    this.#pulse = new Pulse(
-      {
-        clock,
-        after,
-        intervalMs: config.pingInterval,
-        timeoutMs: config.pingTimeout,
-        tell: () => this.send('ping', `{"type":"ping","timestamp":"${this.timestamp}"}`),
-        latency: edge.counters.heartbeat,
-      },
-      connection as unknown as Connection<never>,
-      heartbeat,
-    )
+    const { edge, session } = this
+    const { after, config } = edge.context
+    this.#pulse = new Pulse(edge.pulseRules, this, heartbeat)
     edge.add(this)
     const { expiresMs } = session.identity
     if (!config.closeOnTokenExpiry || expiresMs === undefined) return
@@ -479,8 +472,8 @@ export class Member implements Receiver {
   }
 
   #disconnect(): void {
-    this.#cancelHold()
-    this.#cancelExpiry()
+    this.#cancelHold?.()
+    this.#cancelExpiry?.()
     this.#pulse?.stop()
     for (const subscription of this.subscriptions.values()) {
       subscription.log.leave(subscription)

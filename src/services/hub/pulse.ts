@@ -1,46 +1,36 @@
 // The heartbeat of one connection: JSON pings for those who only listen, protocol pings for those who measure, and how long
-// their pongs take. [PROTOCOLS 4.6]
-import type { Clock } from '../../lib/clock.ts'
+// their pongs take. One object per connection, with no closures of its own: there may be very many. [PROTOCOLS 4.6]
 import type { Connection } from '../../net/connection.ts'
 import type { HistogramCell } from '../../observe/metrics.ts'
-import { type FrozenHeartbeat, Heartbeat, type HeartbeatOptions } from '../heartbeat.ts'
+import { type Pulse as Beating, type FrozenHeartbeat, Heartbeat, type HeartbeatOptions } from '../heartbeat.ts'
 
-export interface PulseOptions extends HeartbeatOptions {
-  /** Sends the JSON ping. */
-  readonly tell: () => void
+/** Shared by all connections of a shard. */
+export interface PulseRules extends HeartbeatOptions {
   readonly latency: HistogramCell
 }
 
-export class Pulse {
-  readonly #clock: Clock
-  readonly #latency: HistogramCell
+export interface Pulsing {
+  readonly connection: Pick<Connection, 'paused' | 'patience' | 'ping' | 'closeIdle'>
+  /** Sends the JSON ping. */
+  sendPing(): void
+}
+
+export class Pulse implements Beating {
+  readonly #rules: PulseRules
+  readonly #owner: Pulsing
   readonly #heartbeat: Heartbeat
   /** When the last ping left; 0: it was answered. */
   #pingMs = 0
 
-  constructor(options: PulseOptions, connection: Connection<never>, frozen?: FrozenHeartbeat) {
-    this.#clock = options.clock
-    this.#latency = options.latency
-    const pulse = {
-      get paused(): boolean {
-        return connection.paused
-      },
-      get receivedMs(): number {
-        return connection.patience.receivedMs
-      },
-      ping: () => {
-        options.tell()
-        this.#pingMs = this.#clock.nowMs()
-        connection.ping()
-      },
-      dead: () => connection.closeIdle(),
-    }
-    this.#heartbeat = new Heartbeat(options, pulse, frozen)
+  constructor(rules: PulseRules, owner: Pulsing, frozen?: FrozenHeartbeat) {
+    this.#rules = rules
+    this.#owner = owner
+    this.#heartbeat = new Heartbeat(rules, this, frozen)
   }
 
   ponged(): void {
     if (this.#pingMs === 0) return
-    this.#latency.observe((this.#clock.nowMs() - this.#pingMs) / 1_000)
+    this.#rules.latency.observe((this.#rules.clock.nowMs() - this.#pingMs) / 1_000)
     this.#pingMs = 0
   }
 
@@ -55,5 +45,25 @@ export class Pulse {
 
   stop(): void {
     this.#heartbeat.stop()
+  }
+
+  // ---- what the heartbeat asks ------------------------------------------------------------------------------------
+
+  get paused(): boolean {
+    return this.#owner.connection.paused
+  }
+
+  get receivedMs(): number {
+    return this.#owner.connection.patience.receivedMs
+  }
+
+  ping(): void {
+    this.#owner.sendPing()
+    this.#pingMs = this.#rules.clock.nowMs()
+    this.#owner.connection.ping()
+  }
+
+  dead(): void {
+    this.#owner.connection.closeIdle()
   }
 }
