@@ -29,6 +29,8 @@ export class RoomsEdge {
   /** What a client or a disk can provoke. */
   readonly logged: Readonly<Record<'dropped' | 'disk' | 'gap', LimitedLogger>>
   readonly #members = new Set<Member>()
+  /** Connections whose own join is under way: what the room says comes for them, too. */
+  #joining = 0
   /** What a subscription said to connections that are arriving: all within one call, so there is no limit of its own. */
   readonly #early = new Map<number, Uint8Array[]>()
   #batch: Batch | undefined
@@ -52,13 +54,21 @@ export class RoomsEdge {
       after: context.after,
       lost: () => this.lose(),
       failed: (error) => silent.warn(errorFields(error)),
-      hasMembers: () => this.#members.size > 0,
+      hasMembers: () => this.#members.size + this.#joining > 0,
     })
     this.link.hello()
   }
 
   subscribe(connection: Connection): ReturnType<EdgeContext['subscribe']> {
     return this.context.subscribe(connection, FEED)
+  }
+
+  joins(): void {
+    this.#joining++
+  }
+
+  joinedOrNot(): void {
+    this.#joining--
   }
 
   /** Somebody is in the room, on this shard. */
