@@ -4,6 +4,7 @@ import { copyBytes } from '../lib/bytes.ts'
 import { decodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { errorFields, type LimitedLogger, type Logger } from '../observe/logger.ts'
+import { TOPIC_KEY_BYTES_MAX } from './topic-definition.ts'
 import type { TopicEntry } from './topic-entry.ts'
 import type { TopicHome } from './topic-home.ts'
 import { plainPayload, topicKeyOf } from './topic-publisher.ts'
@@ -21,11 +22,12 @@ export interface Published {
 }
 
 export class TopicEntryMaker {
-  readonly #messageBytesMax: number
+  /** What no ring takes would hold up its topic. */
+  readonly #bodyBytesMax: number
   readonly #encodeFailed: LimitedLogger
 
   constructor(messageBytesMax: number, log: Logger) {
-    this.#messageBytesMax = messageBytesMax
+    this.#bodyBytesMax = messageBytesMax - TOPIC_HEAD_BYTES_MAX
     this.#encodeFailed = log.limited('topic.encode_failed', FAILURES_PER_SECOND)
   }
 
@@ -38,6 +40,8 @@ export class TopicEntryMaker {
   ): TopicEntry | undefined {
     const { form, keyBytes, bytes, start } = published
     if (form >= FORM.value) return this.#encode(topic, offset, atMs, published)
+    // Another host may allow longer ones, and other programs may append what they like.
+    if (keyBytes > TOPIC_KEY_BYTES_MAX || bytes.length - start - keyBytes > this.#bodyBytesMax) return undefined
     const body = Buffer.allocUnsafe(bytes.length - start)
     copyBytes(bytes, start, bytes.length, body, 0)
     return { offset, atMs, text: form === FORM.text, keyBytes, body }
@@ -57,9 +61,7 @@ export class TopicEntryMaker {
       const payload = definition.encode?.(message as never, { topic: name, epoch, offset }) ?? plainPayload(message)
       const encoded = typeof payload === 'string' ? Buffer.from(payload) : payload
       const body = Buffer.concat([key, encoded])
-      // What no ring takes would hold up its topic.
-      if (body.length > this.#messageBytesMax - TOPIC_HEAD_BYTES_MAX)
-        throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: body.length })
+      if (body.length > this.#bodyBytesMax) throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: body.length })
       return { offset, atMs, text: typeof payload === 'string', keyBytes: key.length, body }
     } catch (error) {
       this.#encodeFailed.warn({ topic: name, ...errorFields(error) })

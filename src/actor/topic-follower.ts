@@ -4,8 +4,9 @@
 //     starting ──confirmed──▶ asking ──stands where we are──▶ live
 //        ▲                     ▲   └──stands further──▶ reading ──level──▶ live
 //        └─ refused, later     └───────── gap, hole, another epoch, time for an audit
-import type { Bridge, ChannelSubscription, LogEntry, LogPosition } from '../bridge/bridge.ts'
+import type { Bridge, ChannelSubscription, LogPosition } from '../bridge/bridge.ts'
 import { decodeLogEntry, type PublishedEntry } from '../bridge/log-entry.ts'
+import { PolyloopError } from '../lib/errors.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 
 /** What the bridge refuses is tried again so soon, and so is what the log did not explain. */
@@ -18,6 +19,9 @@ const AUDITS_PER_LIFE = 3
 const EARLY_MAX = 1_024
 const EARLY_BYTES_MAX = 1024 * 1024
 const READ_COUNT = 1_000
+/** An answer that is too long is asked for again in so many parts. */
+const READ_PARTS = 8
+const NOTHING = Buffer.alloc(0)
 
 export interface FollowerEvents {
   /** Where it goes on: the first time, and when the log begins a new epoch. */
@@ -26,6 +30,8 @@ export interface FollowerEvents {
   entry(offset: number, payload: Buffer): void
   /** Entries up to this one are not kept any more. */
   lost(to: number): void
+  /** The bridge did not do what it was asked; it is asked again. */
+  failed(error: unknown): void
 }
 
 export interface FollowerOptions {
@@ -37,6 +43,7 @@ export interface FollowerOptions {
   readonly from?: LogPosition | undefined
 }
 
+type LogPart = Awaited<ReturnType<Bridge['read']>>
 type State = 'starting' | 'asking' | 'reading' | 'live' | 'closed'
 
 export class TopicFollower {
@@ -67,24 +74,23 @@ export class TopicFollower {
     return this.#state === 'live'
   }
 
-  /** All entries that are kept, up to where it is; undefined: the server did not say, or the log is another one by now. */
-  async history(): Promise<readonly LogEntry[] | undefined> {
-    const { bridge, log } = this.#options
+  /** Hands out all entries that are kept, up to where it is. False: the server did not say, or the log is another one by now. */
+  async history(entry: (offset: number, payload: Buffer) => void): Promise<boolean> {
     const epoch = this.#epoch
-    const entries: LogEntry[] = []
     try {
       for (let offset = 0; offset < this.#offset; ) {
-        const answer = await bridge.read({ log, offset, count: READ_COUNT })
-        if (answer.epoch !== epoch || this.#epoch !== epoch) return undefined
-        const last = answer.entries.at(-1)
+        const part = await this.#entriesBehind(offset)
+        if (part.epoch !== epoch || this.#epoch !== epoch) return false
+        const last = part.entries.at(-1)
         if (last === undefined) break
-        for (const entry of answer.entries) entries.push(entry)
+        for (const one of part.entries) entry(one.offset, bufferOf(one.payload))
         offset = last.offset
       }
-    } catch {
-      return undefined
+    } catch (error) {
+      this.#events.failed(error)
+      return false
     }
-    return entries
+    return true
   }
 
   close(): void {
@@ -104,7 +110,7 @@ export class TopicFollower {
     this.#subscription = subscription
     subscription.confirmed.then(
       () => this.#ask(),
-      () => this.#later(() => this.#start()),
+      (error: unknown) => this.#later(() => this.#start(), error),
     )
   }
 
@@ -123,7 +129,7 @@ export class TopicFollower {
     const after = this.#epoch === 0 ? undefined : { epoch: this.#epoch, offset: this.#offset }
     bridge.open({ log, ttlSeconds, after }).then(
       (position) => this.#onPosition(position),
-      () => this.#later(() => this.#ask()),
+      (error: unknown) => this.#later(() => this.#ask(), error),
     )
   }
 
@@ -141,25 +147,49 @@ export class TopicFollower {
 
   #read(): void {
     this.#state = 'reading'
-    const { bridge, log } = this.#options
-    bridge.read({ log, offset: this.#offset, count: READ_COUNT }).then(
+    this.#entriesBehind(this.#offset).then(
       ({ epoch, offset, first, entries }) => {
         if (isClosed(this.#state)) return
         if (epoch !== this.#epoch) {
           this.#ask()
           return
         }
-        if (first > this.#offset + 1) {
-          this.#offset = first - 1
-          this.#events.lost(this.#offset)
+        const before = this.#offset
+        this.#skipTo(first - 1)
+        for (const entry of entries) {
+          // Somebody has removed what was before it.
+          this.#skipTo(entry.offset - 1)
+          this.#take(entry.offset, bufferOf(entry.payload))
         }
-        for (const entry of entries) this.#take(entry.offset, bufferOf(entry.payload))
         if (isClosed(this.#state)) return
-        if (this.#offset < offset) this.#read()
-        else this.#goLive()
+        if (this.#offset >= offset) this.#goLive()
+        else if (this.#offset > before) this.#read()
+        else this.#later(() => this.#read())
       },
-      () => this.#later(() => this.#read()),
+      (error: unknown) => this.#later(() => this.#read(), error),
     )
+  }
+
+  /** What stands in the log behind an offset. An entry that is too long for any answer is one without a payload. */
+  async #entriesBehind(offset: number): Promise<LogPart> {
+    const { bridge, log } = this.#options
+    for (let count = READ_COUNT; ; count = Math.ceil(count / READ_PARTS)) {
+      try {
+        return await bridge.read({ log, offset, count })
+      } catch (error) {
+        if (!(error instanceof PolyloopError) || error.code !== 'MESSAGE_TOO_LARGE') throw error
+        if (count > 1) continue
+        const place = await bridge.read({ log, offset, count: 0 })
+        const next = Math.max(place.first, offset + 1)
+        return next > place.offset ? place : { ...place, entries: [{ offset: next, payload: NOTHING }] }
+      }
+    }
+  }
+
+  #skipTo(offset: number): void {
+    if (offset <= this.#offset || isClosed(this.#state)) return
+    this.#offset = offset
+    this.#events.lost(offset)
   }
 
   #goLive(): void {
@@ -170,7 +200,7 @@ export class TopicFollower {
     // One that does not fit although the log was asked is not kept: if the log has it, it is read.
     const isWhole = early.every((entry) => this.#place(entry))
     if (isClosed(this.#state)) return
-    if (!isWhole) this.#later(() => this.#ask(), 'asking')
+    if (!isWhole) this.#later(() => this.#ask())
     else if (this.#isStale) this.#ask()
     else this.#timer = this.#options.wheel.schedule(this.#auditMs, () => this.#ask())
   }
@@ -208,9 +238,10 @@ export class TopicFollower {
     this.#events.entry(offset, payload)
   }
 
-  #later(attempt: () => void, state = this.#state): void {
+  #later(attempt: () => void, error?: unknown): void {
     if (isClosed(this.#state)) return
-    this.#state = state
+    if (error !== undefined) this.#events.failed(error)
+    if (this.#state === 'live') this.#state = 'asking'
     this.#timer = this.#options.wheel.schedule(RETRY_MS, attempt)
   }
 }

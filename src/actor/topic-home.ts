@@ -44,6 +44,11 @@ export class TopicHome {
     return this.history.last
   }
 
+  /** What it would keep behind this offset. */
+  emptyHistory(last: number): TopicHistory {
+    return new TopicHistory(this.definition.history, this.#recentBytes, last)
+  }
+
   /** Puts entries, without holes, before those there are; they overlap, or meet. */
   fill(before: readonly TopicEntry[], nowMs: number): void {
     const kept = this.history.all()
@@ -51,14 +56,14 @@ export class TopicHome {
     const first = before.findIndex(({ offset }) => offset > from)
     const older = first < 0 ? before : before.slice(0, first)
     if (older.at(-1)?.offset !== from) return
-    this.history = new TopicHistory(this.definition.history, this.#recentBytes, (older[0] as TopicEntry).offset - 1)
+    this.history = this.emptyHistory((older[0] as TopicEntry).offset - 1)
     for (const entry of [...older, ...kept]) this.history.append(entry, nowMs)
   }
 
   /** Goes on behind `to`: what is before is lost. */
   skipTo(to: number): void {
     for (const interest of this.interests) if (interest.behindFrom === 0) interest.behindFrom = this.offset + 1
-    this.history = new TopicHistory(this.definition.history, this.#recentBytes, to)
+    this.history = this.emptyHistory(to)
   }
 
   /** Takes over whoever another life of the topic had. */

@@ -77,13 +77,16 @@ export class TopicSpans {
   readonly #around: SpanSurroundings
   readonly #events: SpanEvents
   readonly #appendFailed: LimitedLogger
+  readonly #followFailed: LimitedLogger
   readonly #spans = new Map<string, Span>()
+  readonly #bySlot = new Map<number, Set<Span>>()
 
   constructor(options: TopicSpanOptions, around: SpanSurroundings, events: SpanEvents) {
     this.#options = options
     this.#around = around
     this.#events = events
     this.#appendFailed = around.log.limited('topic.append_failed', LOGGED_PER_SECOND)
+    this.#followFailed = around.log.limited('topic.follow_failed', LOGGED_PER_SECOND)
   }
 
   get size(): number {
@@ -160,12 +163,17 @@ export class TopicSpans {
   }
 
   forget(name: string): void {
-    this.#spans.get(name)?.follower?.close()
+    const span = this.#spans.get(name)
+    if (span === undefined) return
+    span.follower?.close()
     this.#spans.delete(name)
+    const inSlot = this.#bySlot.get(span.slot)
+    inSlot?.delete(span)
+    if (inSlot?.size === 0) this.#bySlot.delete(span.slot)
   }
 
   forgetSlot(slot: number): void {
-    for (const span of this.#spans.values()) if (span.slot === slot) this.forget(span.name)
+    for (const { name } of [...(this.#bySlot.get(slot) ?? [])]) this.forget(name)
   }
 
   close(): void {
@@ -185,6 +193,9 @@ export class TopicSpans {
       appends: 0,
     }
     this.#spans.set(name, span)
+    const inSlot = this.#bySlot.get(slot)
+    if (inSlot === undefined) this.#bySlot.set(slot, new Set([span]))
+    else inSlot.add(span)
     this.#follow(span, from)
     return span
   }
@@ -204,6 +215,7 @@ export class TopicSpans {
           span.filled = 'yes'
           if (span.home !== undefined) this.#events.lost(span.home, to)
         },
+        failed: (error) => this.#failed(span, error),
       },
     )
   }
@@ -218,6 +230,12 @@ export class TopicSpans {
       this.#follow(span)
     }
     this.#events.entry(span.home, this.#entryOf(span.home, span.home.offset + 1, payload))
+  }
+
+  /** That the server is away the bridge says itself. */
+  #failed({ name }: Span, error: unknown): void {
+    const isExpected = error instanceof PolyloopError && error.retryable
+    if (!isExpected) this.#followFailed.warn({ topic: name, ...errorFields(error) })
   }
 
   #began(span: Span, position: LogPosition): void {
@@ -253,18 +271,24 @@ export class TopicSpans {
   /** Reads what is kept before the home began. */
   async #fill(span: Span, home: TopicHome): Promise<void> {
     span.filled = 'filling'
-    const entries = await span.follower?.history()
+    const { clock } = this.#around
+    const isSame = (): boolean => this.#spans.get(span.name) === span && span.home === home
+    // Of a long log only so much as the home keeps.
+    let kept = home.emptyHistory(0)
+    const isThere = await span.follower?.history((offset, payload) => {
+      if (!isSame()) return
+      // What is before a hole is of no use.
+      if (kept.last !== offset - 1) kept = home.emptyHistory(offset - 1)
+      kept.append(this.#entryOf(home, offset, payload), clock.nowMs())
+    })
     // Meanwhile it has gone, or begun anew: who waits asks again.
-    if (this.#spans.get(span.name) !== span || span.home !== home) return
-    if (entries === undefined) {
+    if (!isSame()) return
+    if (isThere !== true) {
       span.filled = 'no'
       return
     }
     span.filled = 'yes'
-    home.fill(
-      entries.map(({ offset, payload }) => this.#entryOf(home, offset, bufferOf(payload))),
-      this.#around.clock.nowMs(),
-    )
+    home.fill(kept.all(), clock.nowMs())
     this.#unpark(span)
   }
 }
@@ -274,8 +298,4 @@ function park({ parked }: Span, kind: number, source: number, record: Buffer, fe
   if (parked.size >= PARKED_MAX && !parked.has(key)) return false
   parked.set(key, { kind, source, record: Buffer.from(record) })
   return true
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

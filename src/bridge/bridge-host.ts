@@ -85,7 +85,7 @@ export class BridgeHost {
     this.#options = options
     const { send, limits } = options
     const kind = BRIDGE_RECORD.answer
-    this.#answers = new AnswerSender({ kind, send, bytesMax: limits.answerBytesMax, tooLong: 'BRIDGE_REFUSED' })
+    this.#answers = new AnswerSender({ kind, send, bytesMax: limits.answerBytesMax, tooLong: 'MESSAGE_TOO_LARGE' })
     this.#answersLost = options.log.limited('bridge.answer_lost', ANSWERS_LOST_LOGGED_PER_SECOND)
     this.#channels = new ChannelHost({ ...options, answer: (...answer) => this.#answer(...answer) })
     this.#engine = options.engine({

@@ -22,7 +22,7 @@ export interface LogEntry {
 /**
  * Every call: what it takes, what it answers. Calls of one thread are done in the order they were made. A call fails
  * with a PolyloopError: BRIDGE_DOWN (the server is away; nothing happened), BRIDGE_REFUSED (the server said no;
- * details.problem says why), BRIDGE_BUSY (too much waits), BRIDGE_TIMEOUT and BRIDGE_LOST (no answer in time, or the
+ * details.problem says why), MESSAGE_TOO_LARGE (the call, or its answer, is longer than `ring.messageMax`), BRIDGE_BUSY (too much waits), BRIDGE_TIMEOUT and BRIDGE_LOST (no answer in time, or the
  * connection or the bridge's thread died: nobody knows whether it happened).
  */
 export interface BridgeOperations {

@@ -29,6 +29,9 @@ export function redisFailure(error: unknown, operation: StoreOperation): unknown
       const problem = String(reason).replace(SCRIPT_PLACE, '')
       return failure(FULL.test(problem) ? 'STORE_FULL' : 'STORE_FAILED', { operation, problem })
     }
+    // Of an answer. Of a call the bridge says how long it is.
+    case 'MESSAGE_TOO_LARGE':
+      return reason === undefined ? error : failure('STORE_FAILED', { operation, problem: reason })
     default:
       return error
   }

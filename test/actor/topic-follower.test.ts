@@ -7,6 +7,7 @@ import { TopicFollower } from '../../src/actor/topic-follower.ts'
 import type { Bridge, ChannelListener, ChannelSubscription, LogPosition } from '../../src/bridge/bridge.ts'
 import { type BridgeCall, type CallOutcome, errorOfFailure, failed } from '../../src/bridge/bridge-engine.ts'
 import { LocalEngine } from '../../src/bridge/local-engine.ts'
+import { PolyloopError } from '../../src/lib/errors.ts'
 import { ManualTimers } from '../../src/timer/manual-timers.ts'
 
 const LOG = 'topic:a.b'
@@ -220,7 +221,8 @@ class Trial {
 
   /** What it says is kept. */
   async #kept(): Promise<string[] | undefined> {
-    const history = this.#follower.history()
+    const kept: string[] = []
+    const history = this.#follower.history((_offset, payload) => kept.push(payload.toString()))
     let isOver = false
     const done = history.then(() => {
       isOver = true
@@ -229,7 +231,7 @@ class Trial {
       await this.slow.answer()
       await Promise.race([done, Promise.resolve()])
     }
-    return (await history)?.map(({ payload }) => String(payload))
+    return (await history) ? kept : undefined
   }
 
   #follow(from: LogPosition | undefined): TopicFollower {
@@ -254,6 +256,7 @@ class Trial {
           assert.ok(to > offset && to <= last - KEPT, `${offset} to ${to} of ${last}`)
           this.#place = { epoch, offset: to }
         },
+        failed: (error) => assert.ok(error instanceof PolyloopError && error.code === 'BRIDGE_DOWN'),
       },
     )
   }

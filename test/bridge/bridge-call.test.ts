@@ -94,7 +94,7 @@ test('bridge call: longer than a record, there and back', async () => {
   await fails(bridge.publish({ channel: 'c', payload: Buffer.alloc(866) }), 'MESSAGE_TOO_LARGE')
   await fails(bridge.set({ key: 'k', value: Buffer.alloc(1_000) }), 'MESSAGE_TOO_LARGE')
   const fits = bridge.publish({ channel: 'c', payload: Buffer.alloc(865) })
-  const long = fails(bridge.get({ key: 'k' }), 'BRIDGE_REFUSED')
+  const long = fails(bridge.get({ key: 'k' }), 'MESSAGE_TOO_LARGE')
   await loop.settle()
   open[0]?.end(done(0))
   open[1]?.end(done(Buffer.alloc(995)))
