@@ -154,3 +154,24 @@ test('hub binary: missed frames come back unchanged, each as one event', async (
   assert.ok((await back.nextBinary()).equals(frame))
   assert.ok((await back.nextEvent()).buffered_at)
 })
+
+test('hub binary: permessage-deflate, for those who negotiate it: the same events, live and missed', async () => {
+  await using own = await HubServer.start({ hub: { permessageDeflate: true }, shards: 1 })
+  using sender = await own.admin()
+  const options = { perMessageDeflate: true }
+  const client = await own.enter({ options })
+  assert.match(client.socket.raw.extensions, /permessage-deflate/)
+  using plain = await own.enter()
+  for (const one of [client, plain]) await one.subscribe('metrics')
+  const data = { text: 'abcdefghij'.repeat(500) }
+  await sender.broadcast('metrics', data)
+  assert.deepEqual(await client.nextEvent(), await plain.nextEvent())
+  const token = await client.token()
+  await client.leave()
+  await sender.broadcast('metrics', data)
+  using back = await own.resume(token, { options })
+  assert.equal((await back.next()).missed, 1)
+  const missed = await back.nextEvent()
+  assert.deepEqual(missed.data, data)
+  assert.ok(missed.buffered_at)
+})
