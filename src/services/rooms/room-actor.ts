@@ -96,6 +96,8 @@ export function roomActor(config: RoomsConfig): ActorDefinition<RoomState, RoomH
     if (!hadLives && state.room.lives > 0) {
       state.lookedMs = context.clock.nowMs()
       context.every('look', LOOK_EVERY_MS, 'look')
+      // Contents of others, perhaps private ones: not to wait until somebody needs the disk.
+      directory.sweep().catch((error: unknown) => spoolFailed(state, context, error))
     }
     tidy(state, context)
     return answer
@@ -125,12 +127,14 @@ export function roomActor(config: RoomsConfig): ActorDefinition<RoomState, RoomH
 
   function tidy(state: RoomState, context: ActorContext): void {
     for (const path of state.room.ledger.takeUnneeded()) {
-      directory.remove(path).catch((error: unknown) => {
-        state.failed ??= context.log.limited('rooms.spool_failed', LOGGED_PER_SECOND)
-        state.failed.error(errorFields(error))
-      })
+      directory.remove(path).catch((error: unknown) => spoolFailed(state, context, error))
     }
   }
+}
+
+function spoolFailed(state: RoomState, context: ActorContext, error: unknown): void {
+  state.failed ??= context.log.limited('rooms.spool_failed', LOGGED_PER_SECOND)
+  state.failed.error(errorFields(error))
 }
 
 function outputOf(state: RoomState, context: ActorContext): RoomOutput {

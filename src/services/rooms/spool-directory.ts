@@ -1,5 +1,6 @@
 // Where contents lie on disk: `<spoolDirectory>/<process id>/<epoch>-<number>`, one directory of this process, which only
-// its user may enter. What processes and rooms left behind that are no more is removed when a room begins.
+// its user may enter. What processes left that are no more is removed when a room begins; what a room of this one left,
+// with the first content of the next.
 import { mkdir, readdir, rm, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 
@@ -24,11 +25,15 @@ export class SpoolDirectory {
   /** Makes it, and removes what nobody needs any more: a room that begins has no files yet. */
   async prepare(): Promise<void> {
     await mkdir(this.#own, { recursive: true, mode: DIRECTORY_MODE })
-    for (const name of await readdir(this.#all)) {
+    for (const name of await readdir(this.#own)) await this.remove(join(this.#own, name))
+  }
+
+  /** Removes what processes left that are no more, because they crashed or had no time. Makes nothing. */
+  async sweep(): Promise<void> {
+    for (const name of await namesIn(this.#all)) {
       if (/^\d+$/.test(name) && join(this.#all, name) !== this.#own && !isRunning(Number(name)))
         await rm(join(this.#all, name), { recursive: true, force: true })
     }
-    for (const name of await readdir(this.#own)) await this.remove(join(this.#own, name))
   }
 
   /** Also when it is not there. */
@@ -42,6 +47,14 @@ export class SpoolDirectory {
   async close(): Promise<void> {
     await rm(this.#own, { recursive: true, force: true })
   }
+}
+
+/** None if the directory is not there. */
+async function namesIn(directory: string): Promise<readonly string[]> {
+  return await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return []
+  })
 }
 
 function isRunning(processId: number): boolean {
