@@ -27,7 +27,7 @@ const FILE_TYPES: Readonly<Record<string, FileType>> = {
 export function parseInput(line: string): Intent {
   if (line.trim() === '') return { kind: 'nothing' }
   if (Buffer.byteLength(line) > TEXT_BYTES_MAX) return problem(`a message has at most ${TEXT_BYTES_MAX} bytes`)
-  const [, command, rest = ''] = /^\/([a-z]+)(?:\s+(.*))?$/s.exec(line.trim()) ?? []
+  const [, command, rest = ''] = /^\/([\w-]+)(?:\s+(.*))?$/s.exec(line.trim()) ?? []
   if (command === undefined) return { kind: 'text', text: line, to: undefined }
   const type = Object.hasOwn(FILE_TYPES, command) ? FILE_TYPES[command] : undefined
   if (type !== undefined) return rest === '' ? problem(`/${command} PATH`) : { kind: 'file', type, path: rest }
