@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeDescriptor, encodeFrame } from '../../src/services/rooms/descriptor.ts'
 import { fileNameOf, fileNameOfBytes } from '../../src/services/rooms/file-name.ts'
-import { encodeHeader, parseMessageHeader } from '../../src/services/rooms/message-header.ts'
+import { encodeHeader, parseMessageHeader, RECIPIENT_UNITS_MAX } from '../../src/services/rooms/message-header.ts'
 import { sessionOfStream } from '../../src/services/rooms/session-key.ts'
 import { unknownRecipientText } from '../../src/services/rooms/text.ts'
 import { userNameOf } from '../../src/services/rooms/user-name.ts'
@@ -62,6 +62,12 @@ test('message header: an object with texts, or a raw name, or nothing', () => {
   assert.deepEqual(parse('{"to":1}'), { to: undefined, fileName: undefined })
   assert.deepEqual(parse('[]', true), { to: undefined, fileName: '[]' })
   assert.deepEqual(parse('{"to":"a","to":"b"}'), { to: 'b', fileName: undefined })
+  const long = { to: 'ü'.repeat(RECIPIENT_UNITS_MAX), fileName: undefined }
+  assert.deepEqual(
+    parse(`{"to":"${'ü'.repeat(2_000)}"}`),
+    long,
+    'nobody has such a name, and turns are not filled with it',
+  )
   assert.deepEqual(parse('name', true), { to: undefined, fileName: 'name' })
   assert.deepEqual(JSON.parse(encodeHeader('now', 'a', 'ж\u2028.txt', 'b')), {
     timestamp: 'now',

@@ -3,9 +3,14 @@ import { isUtf8 } from 'node:buffer'
 import { fileNameOf, fileNameOfBytes } from './file-name.ts'
 
 const OPEN = 0x7b
+/**
+ * Of a recipient, in UTF-16 units: 32 characters are shown of one that is not there, and each may take two. A name is
+ * shorter, so what was cut is still nobody's.
+ */
+export const RECIPIENT_UNITS_MAX = 64
 
 export interface MessageHeader {
-  /** Undefined: everybody. Not checked: it is looked up, and shown only cleaned. */
+  /** Undefined: everybody. Cut, but not checked: it is looked up, and shown only cleaned. */
   readonly to: string | undefined
   /** Undefined: none was given, or it is not acceptable. */
   readonly fileName: string | undefined
@@ -21,7 +26,8 @@ export function parseMessageHeader(bytes: Buffer, isFile: boolean): MessageHeade
     return isFile ? { to: undefined, fileName: fileNameOfBytes(bytes) } : EMPTY
   const { to, filename } = members
   return {
-    to: typeof to === 'string' && to !== '' ? to : undefined,
+    // Turns to the room are not to be filled with names that nobody has.
+    to: typeof to === 'string' && to !== '' ? to.slice(0, RECIPIENT_UNITS_MAX) : undefined,
     fileName: typeof filename === 'string' ? fileNameOf(filename) : undefined,
   }
 }

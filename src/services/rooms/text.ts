@@ -1,6 +1,6 @@
 // Every text that the server itself says in a room, and what it says it in.
 import { CLIENT_HEADER_BYTES_MAX, encodeFrame, MESSAGE_TYPE } from './descriptor.ts'
-import { encodeHeader } from './message-header.ts'
+import { encodeHeader, RECIPIENT_UNITS_MAX } from './message-header.ts'
 import { USER_NAME_CHARACTERS_MAX } from './user-name.ts'
 
 /** Who speaks when the server does; nobody can have the name. */
@@ -15,7 +15,7 @@ export const TEXT = {
 
 export function unknownRecipientText(name: string): string {
   // Cut by characters, not by UTF-16 units: half of one would be a second `_`.
-  const cut = Array.from(name.slice(0, 2 * USER_NAME_CHARACTERS_MAX)).slice(0, USER_NAME_CHARACTERS_MAX)
+  const cut = Array.from(name.slice(0, RECIPIENT_UNITS_MAX)).slice(0, USER_NAME_CHARACTERS_MAX)
   return `User ${cut.map((one) => (/^[A-Za-z0-9_]$/.test(one) ? one : '_')).join('')} is not in the room`
 }
 
