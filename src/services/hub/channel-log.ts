@@ -15,6 +15,8 @@ import type { Position } from './request.ts'
 const BATCH_BYTES_MAX = 64 * 1024
 
 export interface Receiver {
+  /** False: it takes nothing more, and will be gone soon. */
+  readonly isOpen: boolean
   /** Whole frames; they never change. */
   deliver(frames: Buffer, messages: number): void
 }
@@ -273,11 +275,21 @@ export class ChannelLog implements TopicListener {
       if (level.length === 0) continue
       for (const { frames, count } of batchesOf(events, form)) {
         // Backwards: who is closed by what it is given leaves, and the last takes its place.
-        for (let index = level.length - 1; index >= 0; index--) level[index]?.receiver.deliver(frames, count)
+        for (let index = level.length - 1; index >= 0; index--) {
+          const subscription = level[index]
+          if (subscription?.receiver.isOpen === true) subscription.receiver.deliver(frames, count)
+          else if (subscription !== undefined) this.#part(subscription, events[0] as HubEvent)
+        }
       }
       for (const event of events) this.#options.sent(event, form, level.length)
     }
     for (const event of events) event.forgetFrames()
+  }
+
+  /** It has said good-bye: its session misses this event and all behind it. */
+  #part(subscription: Subscription, { offset }: HubEvent): void {
+    this.leave(subscription)
+    subscription.held = { epoch: this.#epoch, offset: offset - 1 }
   }
 
   #trim(): void {

@@ -145,6 +145,10 @@ export class Member implements Receiver, Pulsing {
     counters.sentBytes.observe(json.length)
   }
 
+  get isOpen(): boolean {
+    return this.connection.open
+  }
+
   deliver(frames: Buffer, messages: number): void {
     this.connection.sendShared(frames, messages)
   }

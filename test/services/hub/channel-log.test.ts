@@ -88,7 +88,7 @@ test('channel log: events that come together leave as one buffer, made once for 
   const world = createWorld()
   begin(world)
   const got: { readonly frames: Buffer; readonly messages: number }[] = []
-  const receiver = { deliver: (frames: Buffer, messages: number) => void got.push({ frames, messages }) }
+  const receiver = { isOpen: true, deliver: (frames: Buffer, messages: number) => void got.push({ frames, messages }) }
   const form = formOf(NO_OPTIONS, 'frame')
   const subscriptions = [1, 2, 3].map(() => new Subscription(world.log, receiver, form, world.log.position))
   for (const subscription of subscriptions) world.log.enter(subscription)
@@ -108,6 +108,26 @@ test('channel log: events that come together leave as one buffer, made once for 
   world.log.batchEnd()
   assert.equal(got.length, 5)
   assert.equal(world.log.size, 2)
+})
+
+test('channel log: who has said good-bye misses what comes then', () => {
+  const world = createWorld()
+  begin(world)
+  const heard: number[] = []
+  const receiver = { isOpen: true, deliver: (_frames: Buffer, messages: number) => void heard.push(messages) }
+  const subscription = new Subscription(world.log, receiver, formOf(NO_OPTIONS, 'frame'), world.log.position)
+  world.log.enter(subscription)
+  tell(world, 1)
+  world.log.batchEnd()
+  receiver.isOpen = false
+  for (const offset of [2, 3]) tell(world, offset)
+  world.log.batchEnd()
+  tell(world, 4)
+  world.log.batchEnd()
+  assert.deepEqual(heard, [1])
+  assert.deepEqual(subscription.position, { epoch: EPOCH, offset: 1 })
+  world.log.leave(subscription)
+  assert.deepEqual(subscription.position, { epoch: EPOCH, offset: 1 }, 'also when it has gone')
 })
 
 test('channel log: a hole ends what can be recovered, and another epoch begins anew', () => {
