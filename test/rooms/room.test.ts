@@ -149,6 +149,21 @@ test('room: a shard that moves along keeps its members in a reload', () => {
   assert.deepEqual(world.do('new', { kind: 'moved', id: 9 }), ['gone'])
 })
 
+test('room: who does not arrive on another thread has left, with what it was sending', () => {
+  const world = new World()
+  world.do('a', login(1, 'alice'), login(2, 'bob'), login(3, 'carol'), { kind: 'spool', id: 1, bytes: 100 })
+  world.do('a', { kind: 'away', id: 1 }, { kind: 'away', id: 2 }, login(4, 'dave'))
+  world.do('b', { kind: 'moved', id: 2 }, { kind: 'moved', id: 3 })
+  world.do('a', { kind: 'away', id: 3 })
+  world.nowMs += FORGOTTEN_AFTER_MS - 1
+  for (const life of ['a', 'b']) world.turn(life, [])
+  assert.equal(world.room.look(world), 0)
+  world.nowMs += 1
+  assert.equal(world.room.look(world), 1, 'those that arrived stay, also when that was known before they had gone')
+  assert.deepEqual([world.room.size, world.room.ledger.bytes], [3, 0])
+  assert.deepEqual(world.do('b', { kind: 'moved', id: 1 }, login(5, 'alice')), ['gone', 'accepted'])
+})
+
 test('room: waits for shards with members that have not got what was said, for a moment', () => {
   const world = new World()
   const large = say(1, 'x'.repeat(WINDOW_BYTES / 2))

@@ -154,6 +154,7 @@ export class Member implements InletOwner, OutletOwner {
     const frozen = { phase, epoch, refusals, isSubscribed, ageMs, inlet: this.#inlet.freeze() } as const
     this.#phase = 'over'
     this.#release()
+    if (phase === 'inside') this.#edge.link.push({ kind: 'away', id: this.#connection.id })
     return frozen
   }
 

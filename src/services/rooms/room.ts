@@ -2,7 +2,7 @@
 // (room-actor.ts); says what it has to say through the output it is given.
 //
 //     login ──▶ member ──leave──▶ leaving ──over──▶ gone
-//                 └── nothing heard of its shard's thread for too long ──▶ gone
+//                 └── nothing heard of its shard's thread for too long, or lost on its way to another ──▶ gone
 import { unreachable } from '../../lib/assert.ts'
 import { DESCRIPTOR_BYTES, encodeFrame, MESSAGE_TYPE, writeDescriptor } from './descriptor.ts'
 import { encodeHeader } from './message-header.ts'
@@ -34,6 +34,8 @@ export interface RoomOutput {
 interface Member {
   readonly name: string
   life: string
+  /** Since when it is on its way between two threads. One that does not arrive died with the thread it was posted to. */
+  awayMs?: number | undefined
 }
 
 interface Life {
@@ -116,9 +118,16 @@ export class Room {
     return life.answer
   }
 
-  /** Drops the members of threads that are silent. Answers how many there were. */
+  /** Drops the members of threads that are silent, and those that did not arrive. Answers how many there were. */
   look(output: RoomOutput): number {
     let dropped = 0
+    for (const [id, { awayMs }] of this.#members) {
+      if (awayMs === undefined || output.nowMs - awayMs < FORGOTTEN_AFTER_MS) continue
+      this.#leave(id, output)
+      this.#over(id)
+      this.ledger.senderGone(id)
+      dropped++
+    }
     for (const [name, life] of this.#lives) {
       const silentMsMax = life.isSuspect ? SUSPECT_FORGOTTEN_AFTER_MS : FORGOTTEN_AFTER_MS
       if (output.nowMs - life.heardMs < silentMsMax) continue
@@ -175,6 +184,8 @@ export class Room {
       case 'read':
         ledger.read(item.id, item.file)
         return 'done'
+      case 'away':
+        return this.#away(item.id, lifeName, output.nowMs)
       case 'moved':
         return this.#moved(item.id, lifeName, life)
       default:
@@ -211,6 +222,13 @@ export class Room {
     this.ledger.left(id)
   }
 
+  /** The word of where it arrived may have been faster. */
+  #away(id: number, lifeName: string, nowMs: number): TurnResult {
+    const member = this.#members.get(id)
+    if (member?.life === lifeName) member.awayMs = nowMs
+    return 'done'
+  }
+
   #moved(id: number, lifeName: string, life: Life): TurnResult {
     this.ledger.moved(id, lifeName)
     const member = this.#members.get(id)
@@ -219,6 +237,7 @@ export class Room {
     if (before !== undefined) before.members--
     if (life.members++ === 0) life.consumed = this.#published
     member.life = lifeName
+    member.awayMs = undefined
     return 'done'
   }
 

@@ -91,6 +91,11 @@ export class SpoolLedger {
     for (const file of this.#files.values()) if (file.readers.delete(reader)) this.#look(file)
   }
 
+  /** A member is gone, and nothing writes what it was sending. */
+  senderGone(sender: number): void {
+    for (const file of this.#files.values()) if (file.sender === sender && file.life !== undefined) this.#remove(file)
+  }
+
   moved(sender: number, life: string): void {
     for (const file of this.#files.values()) {
       if (file.sender === sender && file.life !== undefined) file.life = life

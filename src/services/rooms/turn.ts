@@ -22,6 +22,8 @@ export type TurnItem =
   | { readonly kind: 'abandon'; readonly id: number; readonly file: number }
   /** This member has a spool file, or needs it no more. */
   | { readonly kind: 'read'; readonly id: number; readonly file: number }
+  /** This member's connection leaves the shard that says so; another says when it is there. */
+  | { readonly kind: 'away'; readonly id: number }
   /** This member's connection is on the shard that says so from now on. */
   | { readonly kind: 'moved'; readonly id: number }
 
