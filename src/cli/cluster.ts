@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Cluster } from './cluster/cluster.ts'
+import { leaveFolder, takeFolder } from './cluster/folder.ts'
 import { HOSTS_MAX, hostPlans, PORT_STEP, planProblems, REDIS_PORT } from './cluster/plan.ts'
 import { takenPorts } from './cluster/port.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
@@ -16,12 +17,13 @@ import { toolIo } from './tool-io.ts'
 
 const HOSTS = 3
 const SHIFT_MAX = 50_000
+const FOLDER = join('data', 'cluster')
 
 interface ClusterArguments extends ConfigArguments {
   readonly hosts?: string
   readonly shift?: string
   readonly redisUrl?: string
-  readonly data: string
+  readonly data?: string
   readonly verbose?: boolean
 }
 
@@ -30,7 +32,10 @@ export function register(command: Command, context: CommandContext): void {
     .option('--hosts <count>', `how many, 2 to ${HOSTS_MAX}`, String(HOSTS))
     .option('--shift <count>', 'added to every port, to run beside something else', '0')
     .option('--redis-url <url>', `a Redis that is there already (default: one of its own, on port ${REDIS_PORT})`)
-    .option('--data <folder>', "for logs, files of the hosts and Redis' data", join('data', 'cluster'))
+    .option(
+      '--data <folder>',
+      `for logs, files of the hosts and Redis' data (default: ${FOLDER}, with a shift ${FOLDER}-<shift>)`,
+    )
     .option('-c, --config <file>', 'YAML file of all hosts (default: the config/cluster.yaml that comes along)')
     .option('--set <key=value>', 'set an option of all hosts; repeatable', collect)
     .option('--verbose', 'shows all lines of the logs, not only what is worth a look')
@@ -56,7 +61,7 @@ export async function runCluster(given: ClusterArguments, context: CommandContex
   const redisPort = given.redisUrl === undefined ? REDIS_PORT + shift : undefined
   const redisUrl = given.redisUrl ?? `redis://127.0.0.1:${redisPort}`
   const loaded = await loadEffectiveConfig({ config, set: given.set ?? [] }, context.environment)
-  const data = resolve(given.data)
+  const data = resolve(given.data ?? (shift === 0 ? FOLDER : `${FOLDER}-${shift}`))
   const plans = hostPlans(loaded, { hosts, shift, data, cores: availableParallelism() })
   const impossible = planProblems(plans, redisPort)
   const problems = impossible.length > 0 ? impossible : await takenPorts(plans, redisPort)
@@ -65,21 +70,30 @@ export async function runCluster(given: ClusterArguments, context: CommandContex
     context.stderr.write('cluster: --shift 1000, for example, adds to all ports\n')
     return 1
   }
-  const redis = await redisOf(given.redisUrl, context)
-  if (typeof redis === 'number') return redis
-  const cluster = new Cluster({
-    plans,
-    redis: redis === undefined ? undefined : { program: redis, port: REDIS_PORT + shift },
-    redisUrl,
-    config,
-    settings: given.set ?? [],
-    loaded: loaded.config,
-    root,
-    data,
-    isVerbose: given.verbose === true,
-    context,
-  })
-  return await cluster.run()
+  const taken = takeFolder(data, process.pid)
+  if (taken !== undefined) {
+    context.stderr.write(`cluster: ${taken}\n`)
+    return 1
+  }
+  try {
+    const redis = await redisOf(given.redisUrl, context)
+    if (typeof redis === 'number') return redis
+    const cluster = new Cluster({
+      plans,
+      redis: redis === undefined ? undefined : { program: redis, port: REDIS_PORT + shift },
+      redisUrl,
+      config,
+      settings: given.set ?? [],
+      loaded: loaded.config,
+      root,
+      data,
+      isVerbose: given.verbose === true,
+      context,
+    })
+    return await cluster.run()
+  } finally {
+    leaveFolder(data)
+  }
 }
 
 /** The path of a redis-server; undefined: the one of the URL is there. Or how the tool ends, and it was said why. */

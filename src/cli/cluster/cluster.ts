@@ -40,7 +40,6 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options
-    mkdirSync(options.data, { recursive: true })
     this.#redis = options.redis === undefined ? undefined : this.#redisMember(options.redis.program, options.redis.port)
     this.#hosts = options.plans.map((plan) => this.#hostMember(plan))
   }

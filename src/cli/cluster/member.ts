@@ -2,7 +2,8 @@
 // by itself, as a service manager would, and ended. Knows nothing of what it runs.
 //
 //     starting ──its line of readiness──▶ ready ──ends──▶ waiting ──RESTART_MS──▶ starting
-//        └── ends before that: given up            stop(), kill(): ending, from anywhere; then ended
+//        ├── ends before that, but was ready once before: waiting
+//        └── ends before it was ever ready: given up      stop(), kill(): ending, from anywhere; then ended
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -30,6 +31,8 @@ export class Member {
   readonly #options: MemberOptions
   readonly #log: WriteStream
   #state: State = 'idle'
+  /** Its line and its surroundings are good: whatever ends it now, it can start. */
+  #wasReady = false
   #child: ChildProcess | undefined
   #exited: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
@@ -89,6 +92,7 @@ export class Member {
           if (this.#state !== 'starting' || !this.#options.isReady(line)) return
           clearTimeout(deadline)
           this.#state = 'ready'
+          this.#wasReady = true
           resolve(true)
         })
       }
@@ -125,9 +129,8 @@ export class Member {
 
   #onEnd(reason: string): void {
     if (this.#state === 'ending') return
-    const wasReady = this.#state === 'ready'
-    this.#state = wasReady ? 'waiting' : 'ended'
-    if (!wasReady) {
+    this.#state = this.#wasReady ? 'waiting' : 'ended'
+    if (!this.#wasReady) {
       this.#say(`ended before it was ready (${reason}); ${this.#options.logFile} has its log`)
       return
     }

@@ -1,15 +1,18 @@
 // What `polyloop cluster` refuses before it starts anything. What it does otherwise: test/e2e/cluster.test.ts.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { leaveFolder, takeFolder } from '../../../src/cli/cluster/folder.ts'
 import { runCommand } from '../capture.ts'
 
 /** A port of nobody, for the services: all others are off. */
 const ONE_SERVICE = ['chat', 'session-proxy'].map((name) => `--set=services.${name}.enabled=false`)
-const DATA = `--data=${join(tmpdir(), 'polyloop-cluster-of-nobody')}`
+const FOLDER = join(tmpdir(), 'polyloop-cluster-of-nobody')
+const DATA = `--data=${FOLDER}`
 
 let server: Server
 let port: number
@@ -20,7 +23,10 @@ before(async () => {
   port = (server.address() as { port: number }).port
 })
 
-after(() => server.close())
+after(() => {
+  server.close()
+  rmSync(FOLDER, { recursive: true, force: true })
+})
 
 function freePorts(): string[] {
   return ['services.echo.tcp', 'services.echo.udp', 'services.echo.ws', 'admin'].map((key) => `--set=${key}.port=0`)
@@ -39,6 +45,21 @@ test('cluster: a port that somebody has is told, and nothing starts', async () =
   const { status, stdout, stderr } = await runCommand(line)
   assert.deepEqual([status, stdout], [1, ''])
   assert.match(stderr, new RegExp(`^cluster: tcp port ${port} of echo tcp of host 1: somebody has it already\n`))
+})
+
+test('cluster: a folder that another cluster has is told, and nothing starts', async () => {
+  const data = mkdtempSync(join(tmpdir(), 'polyloop-cluster-folder-'))
+  writeFileSync(join(data, 'cluster.pid'), `${process.ppid}\n`)
+  const line = ['cluster', '--hosts=2', '--shift=22000', ...ONE_SERVICE, ...freePorts(), `--data=${data}`]
+  const { status, stdout, stderr } = await runCommand(line)
+  assert.deepEqual([status, stdout], [1, ''])
+  assert.match(stderr, new RegExp(`^cluster: ${data} is that of process ${process.ppid}: [^\\n]*\n$`))
+  // Of a process that is no more.
+  writeFileSync(join(data, 'cluster.pid'), '4194305\n')
+  assert.equal(takeFolder(data, process.pid), undefined)
+  leaveFolder(data)
+  assert.deepEqual(readdirSync(data), [])
+  rmSync(data, { recursive: true })
 })
 
 test('cluster: no redis-server, and a Redis that is not there, are 1 with a line', async () => {

@@ -55,6 +55,20 @@ test('member: killed it starts again, unless its cluster killed it', async () =>
   assert.equal(states.length, 3)
 })
 
+test('member: killed while it starts again, it starts once more', async () => {
+  const slow = `[ -e ${folder}/once ] && sleep 0.2; touch ${folder}/once; ${POLITE}`
+  const { member, states } = memberOf('twice', 'sh', '-c', slow)
+  await member.start()
+  const first = member.pid
+  process.kill(first ?? 0, 'SIGKILL')
+  await waitUntil('it starts', () => member.pid !== first, RESTART_MS + GRACE_MS)
+  process.kill(member.pid ?? 0, 'SIGKILL')
+  await waitUntil('it is back', () => states.length === 4, RESTART_MS + GRACE_MS)
+  const [up, down, ...again] = states
+  assert.deepEqual(again, [down, up])
+  assert.equal(await member.stop(GRACE_MS), true)
+})
+
 test('member: what ends before it is ready, or is not there, is given up', async () => {
   const { member, states } = memberOf('short', 'sh', '-c', 'echo why; exit 3')
   assert.deepEqual([await member.start(), member.lastLines], [false, ['why']])
