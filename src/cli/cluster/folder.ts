@@ -7,14 +7,18 @@ const OWNER_FILE = 'cluster.pid'
 
 /** Makes the folder, and takes it. A text: why it cannot be had. */
 export function takeFolder(folder: string, pid: number): string | undefined {
-  mkdirSync(folder, { recursive: true })
   const file = join(folder, OWNER_FILE)
   const owner = ownerOf(file)
   if (owner !== undefined && owner !== pid && isAlive(owner)) {
     return `${folder} is that of process ${owner}: end that, or name another folder with --data (${file} says so)`
   }
-  writeFileSync(file, `${pid}\n`)
-  return undefined
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(file, `${pid}\n`)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
 }
 
 export function leaveFolder(folder: string): void {

@@ -57,6 +57,7 @@ test('cluster: a folder that another cluster has is told, and nothing starts', a
   // Of a process that is no more.
   writeFileSync(join(data, 'cluster.pid'), '4194305\n')
   assert.equal(takeFolder(data, process.pid), undefined)
+  assert.match(takeFolder(join(data, 'cluster.pid'), process.pid) ?? '', /^EEXIST: /)
   leaveFolder(data)
   assert.deepEqual(readdirSync(data), [])
   rmSync(data, { recursive: true })
