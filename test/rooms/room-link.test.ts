@@ -145,6 +145,8 @@ test('link: tells of what it got, in steps, and that its members live', async ()
   await world.answer(done())
   world.members = false
   await world.fire()
+  world.link.consumed(1024 * 1024)
+  await settled()
   assert.equal(world.turns.length, 2)
 })
 

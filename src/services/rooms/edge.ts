@@ -29,8 +29,6 @@ export class RoomsEdge {
   /** What a client or a disk can provoke. */
   readonly logged: Readonly<Record<'dropped' | 'disk' | 'gap', LimitedLogger>>
   readonly #members = new Set<Member>()
-  /** Connections whose own join is under way: what the room says comes for them, too. */
-  #joining = 0
   /** What a subscription said to connections that are arriving: all within one call, so there is no limit of its own. */
   readonly #early = new Map<number, Uint8Array[]>()
   #batch: Batch | undefined
@@ -54,7 +52,7 @@ export class RoomsEdge {
       after: context.after,
       lost: () => this.lose(),
       failed: (error) => silent.warn(errorFields(error)),
-      hasMembers: () => this.#members.size + this.#joining > 0,
+      hasMembers: () => this.#members.size > 0,
     })
     this.link.hello()
   }
@@ -63,19 +61,13 @@ export class RoomsEdge {
     return this.context.subscribe(connection, FEED)
   }
 
-  joins(): void {
-    this.#joining++
-  }
-
-  joinedOrNot(): void {
-    this.#joining--
-  }
-
   /** Somebody is in the room, on this shard. */
   add(member: Member): void {
     this.#members.add(member)
     this.counters.members.value = this.#members.size
     this.link.beat()
+    // What came while it was joining is not told yet, and somebody may wait for that.
+    if (this.#members.size === 1) this.link.hello()
     this.#cancelLook ??= this.context.after(LOOK_EVERY_MS, () => this.#look())
   }
 

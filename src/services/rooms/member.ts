@@ -180,7 +180,6 @@ export class Member implements InletOwner, OutletOwner {
 
   login(name: string): void {
     this.#phase = 'joining'
-    this.#edge.joins()
     this.#asked = name
     if (!this.#hasSubscribed) {
       this.#hasSubscribed = true
@@ -200,14 +199,12 @@ export class Member implements InletOwner, OutletOwner {
     if (result === 'accepted') this.#edge.counters.login('accepted')
     if (this.#phase !== 'joining' || result === 'accepted') return
     this.#phase = 'guest'
-    this.#edge.joinedOrNot()
     this.refuse('exists', false)
     this.#inlet.look()
   }
 
   #enter({ frame }: RoomRecord): void {
     this.#phase = 'inside'
-    this.#edge.joinedOrNot()
     this.#cancelLogin?.()
     this.#edge.add(this)
     this.#outlet.push(ACCEPTED, 1, 0)
@@ -353,7 +350,6 @@ export class Member implements InletOwner, OutletOwner {
   #over(): void {
     const { id } = this.#connection
     const { link } = this.#edge
-    if (this.#phase === 'joining') this.#edge.joinedOrNot()
     const [isThere, isLeaving] = [this.#phase === 'joining' || this.#phase === 'inside', this.#phase === 'leaving']
     this.#phase = 'over'
     this.#inlet.close()

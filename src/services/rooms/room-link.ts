@@ -79,7 +79,8 @@ export class RoomLink {
   /** Records up to this position came here. */
   consumed(position: number): void {
     this.#consumed = position
-    if (position - this.#toldConsumed >= CONSUMED_STEP_BYTES) this.#schedule()
+    // For a member that is joining nothing is told: it would be EVERYTHING, while its join is still on the way.
+    if (this.#options.hasMembers() && position - this.#toldConsumed >= CONSUMED_STEP_BYTES) this.#schedule()
   }
 
   /** A connection that moved here knows the room's epoch. False: it is of another room. */
