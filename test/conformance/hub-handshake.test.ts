@@ -40,6 +40,7 @@ test('hub handshake: an invalid or expired token is 403, whatever is wrong with 
   const now = Math.floor(Date.now() / 1_000)
   const bad = {
     garbage: 'bad',
+    words: 'not one word',
     none: signToken({ secret: SECRET, header: { alg: 'none' }, claims: { sub: 'admin' } }),
     otherAlgorithm: signToken({ secret: SECRET, header: { alg: 'HS512' }, claims: { sub: 'admin' } }),
     otherSecret: signToken({ secret: `${SECRET}!`, claims: { sub: 'admin' } }),

@@ -9,7 +9,8 @@ import type { Restored } from './member.ts'
 import { NO_OPTIONS, type Options, queriedOptions } from './request.ts'
 import { freshIdOf, HUB_PATH, parseToken, pathOf } from './session-id.ts'
 
-const BEARER = /^Bearer +(\S+)$/i
+/** Whatever follows is meant as a JWT: what is none is refused, and does not count as nobody. */
+const BEARER = /^Bearer +(\S.*)$/i
 const MINUTE_SECONDS = 60
 
 const REFUSED = {
