@@ -1,9 +1,13 @@
 // The parts that services have in main: started when all is ready, told of a drain, ended with the runtime. What one of
 // them throws is logged; main never ends of it.
+import { setTimeout } from 'node:timers/promises'
 import type { LogSink } from '../observe/log-sink.ts'
 import { errorFields, type Logger } from '../observe/logger.ts'
 import type { AdminAction, HostContext, HostPart, ServiceDefinition } from '../services/service.ts'
 import type { FreshConfig } from './fresh-config.ts'
+
+/** A guess: news take milliseconds, and a drain must not wait for a part that hangs. */
+const DRAINING_MS_MAX = 1_000
 
 export interface HostPartsOptions {
   readonly services: readonly ServiceDefinition[]
@@ -40,8 +44,13 @@ export class HostParts {
     for (const listener of this.#actions) this.#safely(() => listener(action))
   }
 
-  draining(): void {
-    for (const part of this.#parts) this.#safely(() => part.draining?.())
+  /** What they have to say of it is on its way. Never rejects, and never holds up a drain for long. */
+  async draining(): Promise<void> {
+    const said = this.#parts.map(async (part) => part.draining?.())
+    const all = Promise.all(said.map((one) => one.catch((error: unknown) => this.#failed(error))))
+    const late = new AbortController()
+    await Promise.race([all, setTimeout(DRAINING_MS_MAX, undefined, { signal: late.signal }).catch(() => {})])
+    late.abort()
   }
 
   stop(): void {
@@ -54,7 +63,11 @@ export class HostParts {
     try {
       run()
     } catch (error) {
-      this.#options.log.error('services.host_failed', errorFields(error))
+      this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log.error('services.host_failed', errorFields(error))
   }
 }

@@ -375,10 +375,10 @@ export class Runtime {
     this.#readiness = 'draining'
     const graceMs = this.#fresh.config.shutdown.grace
     this.log.info('runtime.draining', { grace_ms: graceMs })
-    this.#hosts.draining()
+    const isSaid = this.#hosts.draining()
     this.#supervisor.retire()
     this.#rollout.close()
-    await this.#acceptor.stop()
+    await Promise.all([isSaid, this.#acceptor.stop()])
     const untilMs = systemClock.nowMs() + graceMs
     const seats = [...this.#shards.controls.keys()]
     const left = await Promise.all(seats.map((seat) => this.#shards.close(seat, 1001, 'server shutting down', graceMs)))

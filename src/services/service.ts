@@ -154,8 +154,8 @@ export interface AdminAction {
 
 /** A service's part in main. */
 export interface HostPart {
-  /** A drain begins: connections are closed behind this. */
-  draining?(): void
+  /** A drain begins: connections are closed behind this, or after a second if it takes longer. */
+  draining?(): void | Promise<void>
   stop(): void
 }
 

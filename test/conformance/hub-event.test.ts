@@ -131,3 +131,16 @@ test('hub metrics: figures say what happened, under the established names', asyn
   assert.ok(sum('message_size_bytes_count', { direction: 'received' }) >= 9)
   for (const client of [back, fresh]) client[Symbol.dispose]()
 })
+
+test('hub events: a drain is told before anybody is closed, on whatever shard', async () => {
+  await using drained = await HubServer.start()
+  const watchers = await Promise.all(Array.from({ length: 6 }, () => drained.enter()))
+  await Promise.all(watchers.map((watcher) => watcher.subscribe('status')))
+  const stopped = drained.server.stop()
+  for (const watcher of watchers) {
+    assert.equal((await watcher.next()).event_type, 'status.stopped')
+    assert.equal((await watcher.next()).type, 'disconnected')
+    assert.deepEqual(await watcher.closed, { code: 1001, reason: 'server shutting down' })
+  }
+  await stopped
+})
