@@ -104,6 +104,19 @@ test('hub offsets: a client that does not say anything gets what was buffered, a
   assert.equal((await back.nextEvent()).data.number, 4)
 })
 
+test('hub offsets: who names a later position first gets nothing twice', async () => {
+  using client = await hub.enter({ query: { offsets: '1' } })
+  await client.subscribe('metrics')
+  await publish('metrics', 1, 4)
+  const got = await events(client, 4)
+  for (const index of [3, 1, 0]) {
+    const reply = await client.ask({ type: 'recover', positions: { metrics: positionOf(got[index] as EventFrame) } })
+    assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 0 } })
+  }
+  await publish('metrics', 5)
+  assert.equal((await client.nextEvent()).data.number, 5)
+})
+
 test('hub offsets: recover after a new subscribe gives what was before it', async () => {
   const client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics')

@@ -81,7 +81,7 @@ export class ChannelLog implements TopicListener {
   #isReady = false
   /** Where the topic stood when this began to listen: up to there it is the past. */
   #head = Number.POSITIVE_INFINITY
-  #waiting: (() => void)[] = []
+  readonly #waiting = new Set<() => void>()
   #pending: HubEvent[] = []
   readonly #reaching = new Set<{ readonly offset: number; readonly then: () => void }>()
   /** Called when the topic's home has no room: the tap has ended. */
@@ -97,16 +97,22 @@ export class ChannelLog implements TopicListener {
     return this.#isReady
   }
 
-  /** Calls back when it is, perhaps at once. */
-  whenReady(then: () => void): void {
+  /** Calls back when it is, perhaps at once. Answers how to wait no longer: Redis may be away for long. */
+  whenReady(then: () => void): () => void {
     if (this.#isReady) then()
-    else this.#waiting.push(then)
+    else this.#waiting.add(then)
+    return () => void this.#waiting.delete(then)
   }
 
-  /** Calls back when it has come to that position, perhaps at once; at once if it never will. */
-  whenReaches({ epoch, offset }: Position, then: () => void): void {
+  /**
+   * Calls back when it has come to that position, perhaps at once; at once if the epoch is another one. Answers how to wait
+   * no longer: clients make positions up.
+   */
+  whenReaches({ epoch, offset }: Position, then: () => void): () => void {
+    const reaching = { offset, then }
     if (epoch !== this.#epoch || offset <= this.#last) then()
-    else this.#reaching.add({ offset, then })
+    else this.#reaching.add(reaching)
+    return () => void this.#reaching.delete(reaching)
   }
 
   /** Subscriptions, those held back not included. */
@@ -215,6 +221,9 @@ export class ChannelLog implements TopicListener {
 
   event(event: TopicEvent, head: number): void {
     if (event.type === 'refused') {
+      // When it listens again the past comes again.
+      this.#isReady = false
+      this.#head = Number.POSITIVE_INFINITY
       this.refused()
       return
     }
@@ -233,8 +242,11 @@ export class ChannelLog implements TopicListener {
   #lookReady(): void {
     if (this.#isReady || this.#last < this.#head) return
     this.#isReady = true
-    const waiting = this.#waiting
-    this.#waiting = []
+    // They came before this knew where it stood.
+    for (const subscription of this.#level.flat())
+      if (subscription.from.epoch !== this.#epoch) subscription.from = this.position
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
     for (const then of waiting) then()
   }
 
@@ -262,7 +274,8 @@ export class ChannelLog implements TopicListener {
     this.#events.push(event)
     this.#bytes += event.bytes
     this.#trim()
-    if (this.#size > 0) this.#pending.push(event)
+    // The past is no news, also for those who have subscribed already.
+    if (this.#isReady && this.#size > 0) this.#pending.push(event)
   }
 
   /** What came together leaves in one buffer. */

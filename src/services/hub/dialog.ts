@@ -133,10 +133,7 @@ export class Dialog {
 
   /** Subscriptions are counted in the whole process, and their channels know where they stand. */
   async #counted(channels: readonly string[]): Promise<void> {
-    const { census, logs } = this.#edge
-    if (channels.length === 0) return
-    const ready = channels.map((channel) => new Promise<void>((resolve) => logs.get(channel)?.whenReady(resolve)))
-    await Promise.all([census.sync(), ...ready])
+    if (channels.length > 0) await Promise.all([this.#edge.census.sync(), this.#edge.ready(channels)])
   }
 
   #unsubscribe({ member, members, id }: Request): Promise<void> | undefined {

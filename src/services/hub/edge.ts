@@ -34,7 +34,7 @@ const ROOM_MS_MAX = 10_000
 /** Clients that one part of a list has: it must fit into a message between hosts. */
 const LIST_PART_MAX = 500
 const LIST_MS_MAX = 1_000
-/** How long a client that comes back waits for a shard that is behind. */
+/** How long a client that comes back, or subscribes, waits for a shard that is behind. */
 const CATCH_UP_MS = 2_000
 
 /** One client, as an administrator may see it. */
@@ -45,6 +45,12 @@ export interface ListedClient {
   readonly connected_at: number
   readonly channels: readonly string[]
   readonly last_heartbeat: number
+}
+
+/** For a while; then what is still waited for is let go of. */
+interface Wait {
+  isOver: boolean
+  readonly cancels: (() => void)[]
 }
 
 export class HubEdge {
@@ -177,11 +183,14 @@ export class HubEdge {
    * latest after CATCH_UP_MS. Never rejects.
    */
   async catchUp(positions: readonly KeptPosition[]): Promise<void> {
-    const all = positions.map(([channel, epoch, offset]) => this.#reached(channel, { epoch, offset }))
-    const { promise: late, resolve } = Promise.withResolvers<void>()
-    const cancel = this.context.after(CATCH_UP_MS, resolve)
-    await Promise.race([Promise.all(all), late])
-    cancel()
+    await this.#inTime((wait) =>
+      positions.map(([channel, epoch, offset]) => this.#reached(channel, { epoch, offset }, wait)),
+    )
+  }
+
+  /** The channels know their past, and so what is new; at the latest after CATCH_UP_MS. Never rejects. */
+  async ready(channels: readonly string[]): Promise<void> {
+    await this.#inTime((wait) => channels.map((channel) => this.#ready(channel, wait)))
   }
 
   /** What this shard has published to a channel before has its place. */
@@ -189,12 +198,26 @@ export class HubEdge {
     await this.#barriers.get(channel)?.()
   }
 
-  async #reached(channel: string, position: Position): Promise<void> {
+  async #inTime(begin: (wait: Wait) => readonly Promise<void>[]): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const wait: Wait = { isOver: false, cancels: [this.context.after(CATCH_UP_MS, resolve)] }
+    await Promise.race([Promise.all(begin(wait)), late])
+    wait.isOver = true
+    for (const cancel of wait.cancels) cancel()
+  }
+
+  async #ready(channel: string, { cancels }: Wait): Promise<void> {
+    const log = this.logs.get(channel)
+    if (log !== undefined) await new Promise<void>((resolve) => void cancels.push(log.whenReady(resolve)))
+  }
+
+  async #reached(channel: string, position: Position, wait: Wait): Promise<void> {
     const log = this.logs.get(channel)
     if (log === undefined) return
-    await new Promise<void>((resolve) => log.whenReady(resolve))
+    await this.#ready(channel, wait)
     await this.placed(channel)
-    await new Promise<void>((resolve) => log.whenReaches(position, resolve))
+    if (wait.isOver) return
+    await new Promise<void>((resolve) => void wait.cancels.push(log.whenReaches(position, resolve)))
   }
 
   /** Everybody who is connected to this host. */

@@ -228,7 +228,7 @@ export class Member implements Receiver, Pulsing {
       const missed = this.#missedBy(subscription, position)
       channels.set(channel, { recovered: subscription.log.reaches(position), missed: missed.length })
       lists.push(missed)
-      subscription.from = position
+      subscription.from = this.#sentFrom(subscription, position)
     }
     const wasHeld = this.#state === 'held'
     for (const [channel, subscription] of this.subscriptions) {
@@ -398,6 +398,15 @@ export class Member implements Receiver, Pulsing {
     // It has been sent everything behind `from` already.
     const sentFrom = from.epoch === log.position.epoch ? from.offset : 0
     return behind.filter(({ offset }) => offset <= sentFrom)
+  }
+
+  /** Where everything it is sent on this connection begins, when it is sent what is behind `position`, too. */
+  #sentFrom({ log, from, index }: Subscription, position: Position): Position {
+    const { epoch, offset } = log.position
+    // All there is of this epoch.
+    if (index >= 0 && from.epoch !== epoch) return from
+    if (position.epoch !== epoch) return position
+    return { epoch, offset: Math.min(position.offset, index < 0 ? offset : from.offset) }
   }
 
   #hold(log: ChannelLog, position: Position): Subscription {

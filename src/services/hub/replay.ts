@@ -28,13 +28,15 @@ export class Replay {
     this.#buffered = isBuffered ? events.length : 0
   }
 
-  /** Sends what it may; true: everything was, and its subscriptions get every event from now on. */
+  /**
+   * Sends what it may; true: everything was, and its subscriptions get every event from now on. To who has said good-bye
+   * nothing: its session misses the rest.
+   */
   pump(sent: (event: HubEvent, subscription: Subscription | undefined) => void): boolean {
     const connection = this.#connection
     for (;;) {
       for (; this.#next < this.#events.length; this.#next++) {
-        if (!connection.open) return true
-        if (connection.congested) return false
+        if (!connection.open || connection.congested) return false
         const event = this.#events[this.#next] as HubEvent
         const subscription = this.#subscriptions.find(({ log }) => log.channel === event.channel)
         const form = subscription?.form ?? 0

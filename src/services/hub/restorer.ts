@@ -69,7 +69,8 @@ export class Restorer<Live extends LiveSession> {
 
   /** Nobody came for it after all. */
   async giveBack(record: SessionRecord): Promise<void> {
-    await this.#options.book.save({ ...record, owner: null })
+    // With its owner, if that could not say where it stood.
+    await this.#options.book.save(record)
   }
 
   /** Another shard, or this one, wants a session that may be here. */
@@ -96,10 +97,9 @@ export class Restorer<Live extends LiveSession> {
     const wanted: Surrender = { ask: 'surrender', session: sessionId, digest, ...user }
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const here = this.surrender(wanted)
-      if (here.state !== 'unknown') return this.#usable(here, identity)
+      if (here.state !== 'unknown') return recordIn(here)
       const found = decodeRecord(await bridge.get({ key: keyOfSession(sessionId) }))
       if (found === undefined || !opens(found, digest, wanted.user, clock.wallMs())) return undefined
-      if (!isUsable(found, identity, clock.wallMs())) return undefined
       if (found.owner === shard && attempt < MOVED_ATTEMPTS) {
         // It was here, and has moved: its new shard is about to say so.
         await this.#pause()
@@ -110,7 +110,7 @@ export class Restorer<Live extends LiveSession> {
         const answer = await line.ask<Surrendered>(found.owner, wanted, SURRENDER_MS)
         if (answer.state === 'answered') {
           const [surrendered] = answer.parts
-          if (surrendered !== undefined && surrendered.state !== 'unknown') return this.#usable(surrendered, identity)
+          if (surrendered !== undefined && surrendered.state !== 'unknown') return recordIn(surrendered)
           // It has moved, or has ended and is being written.
           await this.#pause()
           continue
@@ -129,14 +129,16 @@ export class Restorer<Live extends LiveSession> {
   #pause(): Promise<void> {
     return new Promise((resolve) => void this.#options.after(AGAIN_MS, resolve))
   }
-
-  #usable(answer: Surrendered, identity: Identity | undefined): SessionRecord | undefined {
-    if (answer.state !== 'record') return undefined
-    return isUsable(answer.record, identity, this.#options.clock.wallMs()) ? answer.record : undefined
-  }
 }
 
-/** The token is one of its, and it is not another user's. */
+function recordIn(answer: Surrendered): SessionRecord | undefined {
+  return answer.state === 'record' ? answer.record : undefined
+}
+
+/**
+ * The token is one of its, it is not another user's, and its JWT has not expired for too long. A JWT in the request, by
+ * which its user is known, counts instead.
+ */
 export function opens(
   { tokens, identity }: Pick<SessionRecord, 'tokens' | 'identity'>,
   digest: string,
@@ -144,11 +146,6 @@ export function opens(
   wallMs: number,
 ): boolean {
   const holds = holdsToken(tokens, digest, wallMs)
-  return holds && (user === undefined || user === identity.userId)
-}
-
-/** A JWT in the request counts instead of the session's own. */
-function isUsable(record: SessionRecord, identity: Identity | undefined, wallMs: number): boolean {
-  const { expiresMs } = identity ?? record.identity
-  return expiresMs === undefined || wallMs - expiresMs <= EXPIRED_MS_MAX
+  if (user !== undefined) return holds && user === identity.userId
+  return holds && (identity.expiresMs === undefined || wallMs - identity.expiresMs <= EXPIRED_MS_MAX)
 }

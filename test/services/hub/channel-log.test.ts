@@ -158,6 +158,43 @@ test('channel log: whoever is ahead of it is waited for', () => {
   assert.equal(reached, 1)
 })
 
+test('channel log: who waits no longer is forgotten', () => {
+  const world = createWorld()
+  const called: string[] = []
+  world.log.whenReady(() => called.push('ready, waited no longer'))()
+  world.log.whenReady(() => called.push('ready'))
+  begin(world)
+  world.log.whenReaches({ epoch: EPOCH, offset: 1 }, () => called.push('waited no longer'))()
+  tell(world, 1)
+  world.log.batchEnd()
+  assert.deepEqual(called, ['ready'])
+})
+
+test('channel log: its past is no news for those who subscribed before it was known', () => {
+  const world = createWorld()
+  let heard = 0
+  const deliver = (_frames: Buffer, messages: number): void => {
+    heard += messages
+  }
+  const receiver = { isOpen: true, deliver }
+  const subscription = new Subscription(world.log, receiver, formOf(NO_OPTIONS, 'frame'), world.log.position)
+  world.log.enter(subscription)
+  const learn = (): void => {
+    begin(world, 0, 2)
+    for (const offset of [1, 2]) tell(world, offset)
+    world.log.batchEnd()
+  }
+  learn()
+  assert.equal(heard, 0)
+  assert.deepEqual(subscription.from, { epoch: EPOCH, offset: 2 })
+  tell(world, 3)
+  world.log.batchEnd()
+  assert.equal(heard, 1)
+  world.log.event({ type: 'refused', topic: 'hub.tick' }, 0)
+  learn()
+  assert.equal(heard, 1, 'nor when it listens again')
+})
+
 test('channel log: long events come in pieces, mixed with others; what lacks a piece is none', () => {
   const world = createWorld()
   begin(world)

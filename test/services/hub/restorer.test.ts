@@ -4,8 +4,10 @@ import type { Bridge } from '../../../src/bridge/bridge.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { createLogger } from '../../../src/observe/logger.ts'
 import { type Identity, NOBODY } from '../../../src/services/hub/identity.ts'
+import { rateTableOf } from '../../../src/services/hub/rate-limit.ts'
 import { NO_OPTIONS } from '../../../src/services/hub/request.ts'
 import { Restorer } from '../../../src/services/hub/restorer.ts'
+import { Session } from '../../../src/services/hub/session.ts'
 import { keyOfSession, type LiveSession, SessionBook } from '../../../src/services/hub/session-book.ts'
 import { mintToken, type ReconnectionToken } from '../../../src/services/hub/session-id.ts'
 import { decodeRecord, encodeRecord, recordOf, type SessionRecord } from '../../../src/services/hub/session-record.ts'
@@ -181,6 +183,35 @@ test('restorer: one that has just ended is found before the bridge has it', asyn
     world.book.buffered(() => 3, 1_000),
     0,
   )
+})
+
+test('restorer: a session that is not restored stays where it is, also one that has just ended here', async () => {
+  const world = createWorld()
+  const token = mintToken(ID)
+  const record = keep(world, token, { identity: user('ada', world.clock.wallMs() - 300_001) })
+  world.book.park(record)
+  assert.equal(await world.restorer.restore(token, undefined), undefined)
+  assert.equal((await world.restorer.restore(token, user('ada')))?.id, ID)
+})
+
+test('restorer: a connection whose JWT has expired for too long does not give way', () => {
+  const clock = new ManualClock(0, 1_800_000_000_000)
+  const rules = { clock, rates: rateTableOf({ rateLimits: {}, rateLimitBurst: 0 }), tokenTtlMs: LIFE_MS, shard: 'here' }
+  const session = new Session(rules, { id: ID, identity: user('ada', clock.wallMs() - 300_001), options: NO_OPTIONS })
+  const { digest } = session.mint()
+  assert.equal(session.isOpenedBy(digest, undefined), false)
+  assert.equal(session.isOpenedBy(digest, 'ada'), true, 'with a new JWT')
+})
+
+test('restorer: who could not be told that it is back gives the session back as it was', async () => {
+  const world = createWorld()
+  const token = mintToken(ID)
+  keep(world, token, { owner: 'dead' })
+  for (let times = 0; times < 2; times++) {
+    const record = await world.restorer.restore(token, undefined)
+    assert.equal(record?.owner, 'dead', 'nobody knows where it stood')
+    await world.restorer.giveBack(record)
+  }
 })
 
 test('restorer: without its bridge nobody is restored, and nobody waits', async () => {
