@@ -29,14 +29,17 @@ export class HostParts {
     const { services, sink, context } = this.#options
     const own = (config as unknown as { services: Record<string, unknown> }).services
     for (const [index, service] of services.entries()) {
-      if (service.host === undefined || !listeners.some(({ serviceIndex }) => serviceIndex === index)) continue
-      const part = service.host({
-        ...context,
-        config: own[service.name],
-        onLog: (listener) => sink.listen(listener),
-        onAction: (listener) => void this.#actions.push(listener),
+      const { host, name } = service
+      if (host === undefined || !listeners.some(({ serviceIndex }) => serviceIndex === index)) continue
+      this.#safely(() => {
+        const part = host({
+          ...context,
+          config: own[name],
+          onLog: (listener) => sink.listen(listener),
+          onAction: (listener) => void this.#actions.push(listener),
+        })
+        this.#parts.push(part)
       })
-      this.#parts.push(part)
     }
   }
 
