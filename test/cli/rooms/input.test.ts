@@ -22,7 +22,18 @@ test('input: files, with spaces in their paths', () => {
 })
 
 test('input: commands that are none, or incomplete', () => {
-  const wrong = ['/fiel /x', '/File /x', '/FILE', '/msg2 bob hi', '/send-file /x', '/constructor x', '/file', '/msg', '/msg bob', `/msg ${'b'.repeat(33)} hi`]
+  const wrong = [
+    '/fiel /x',
+    '/File /x',
+    '/FILE',
+    '/msg2 bob hi',
+    '/send-file /x',
+    '/constructor x',
+    '/file',
+    '/msg',
+    '/msg bob',
+    `/msg ${'b'.repeat(33)} hi`,
+  ]
   for (const line of [...wrong, 'ä'.repeat(TEXT_BYTES_MAX / 2 + 1)])
     assert.equal(parseInput(line).kind, 'problem', line)
 })
