@@ -51,7 +51,11 @@ test('top: shows the shards of a real server, and ends with 0 at Ctrl-C', async 
 })
 
 test('actors: kinds and handlers of a real server', async () => {
-  await using server = await startServer({ shards: 2, modules: ['test/e2e/tally-service.ts'] })
+  await using server = await startServer({
+    shards: 2,
+    modules: ['test/e2e/tally-service.ts'],
+    settings: { 'services.hub.enabled': false },
+  })
   const clients = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, index) =>
       WebSocketClient.open(server.url('tallying.ws', `/?session=${index}`)),
