@@ -51,10 +51,11 @@ test('top: shows the shards of a real server, and ends with 0 at Ctrl-C', async 
 })
 
 test('actors: kinds and handlers of a real server', async () => {
+  // The hub and rooms have an actor of their own.
   await using server = await startServer({
     shards: 2,
     modules: ['test/e2e/tally-service.ts'],
-    settings: { 'services.hub.enabled': false },
+    settings: { 'services.hub.enabled': false, 'services.rooms.enabled': false },
   })
   const clients = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, index) =>
