@@ -6,6 +6,7 @@
 //        └─ refused, later     └───────── gap, hole, another epoch, time for an audit
 import type { Bridge, ChannelSubscription, LogPosition } from '../bridge/bridge.ts'
 import { decodeLogEntry, type PublishedEntry } from '../bridge/log-entry.ts'
+import { bufferOf } from '../lib/bytes.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 
@@ -249,8 +250,4 @@ export class TopicFollower {
 // A function, because the compiler believes that handing on an entry cannot change the state.
 function isClosed(state: State): boolean {
   return state === 'closed'
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

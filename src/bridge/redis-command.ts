@@ -1,4 +1,5 @@
 // The calls of a bridge as commands of Redis, and their replies as answers.
+import { bufferOf } from '../lib/bytes.ts'
 import { LOG_READ_MAX, type LogEntry } from './bridge.ts'
 import type { BridgeCall } from './bridge-engine.ts'
 import type { RedisArgument, RedisLink } from './redis-link.ts'
@@ -29,13 +30,13 @@ export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, cont
   switch (call.operation) {
     case 'publish': {
       const { channel, payload } = call.argument
-      return { name: publish, args: [channel, bytesOf(payload)], key: channel, answerOf: Number }
+      return { name: publish, args: [channel, bufferOf(payload)], key: channel, answerOf: Number }
     }
     case 'get':
       return { name: 'get', args: [call.argument.key], key: call.argument.key, answerOf: keptOf }
     case 'set': {
       const { key, value, ttlSeconds } = call.argument
-      const args: RedisArgument[] = [key, bytesOf(value)]
+      const args: RedisArgument[] = [key, bufferOf(value)]
       if (ttlSeconds != null) args.push('PX', msOf(ttlSeconds))
       return { name: 'set', args, key, answerOf: () => undefined }
     }
@@ -49,7 +50,7 @@ export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, cont
       return { name: 'del', args: [call.argument.key], key: call.argument.key, answerOf: isOne }
     case 'append': {
       const { log, payload, countMax, ttlSeconds, after } = call.argument
-      const args = [bytesOf(payload), countMax, msOf(ttlSeconds), publish, after?.epoch ?? 0, after?.offset ?? 0]
+      const args = [bufferOf(payload), countMax, msOf(ttlSeconds), publish, after?.epoch ?? 0, after?.offset ?? 0]
       return scriptCall(APPEND, [log], args, placeOf)
     }
     case 'open': {
@@ -58,7 +59,7 @@ export function commandOf(call: Exclude<BridgeCall, { operation: 'ping' }>, cont
     }
     case 'script': {
       const { text, keys, args } = call.argument
-      const plain = args.map((value) => (value instanceof Uint8Array ? bytesOf(value) : value))
+      const plain = args.map((value) => (value instanceof Uint8Array ? bufferOf(value) : value))
       return scriptCall(redisScript(text), keys, plain, (reply) => reply)
     }
     case 'read': {
@@ -100,10 +101,6 @@ function entriesOf(reply: unknown): unknown {
     entries.push({ offset: Number(rest[index]), payload: rest[index + 1] as Buffer })
   }
   return { epoch, offset, first, entries }
-}
-
-function bytesOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function keptOf(reply: unknown): unknown {

@@ -5,6 +5,11 @@ const LOOP_COPY_BYTES_MAX = 48
 /** Room of a part that begins; guessed. */
 const FIRST_PART_BYTES = 256
 
+/** The same memory as a Buffer. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
   if (end - start <= LOOP_COPY_BYTES_MAX) for (let index = start; index < end; index++) to[at++] = from[index] as number
   else to.set(start === 0 && end === from.byteLength ? from : from.subarray(start, end), at)
