@@ -1,10 +1,14 @@
 // The subscribers of one thread, or its members of a room, and what they should have heard: the acknowledged messages of
 // all threads. Waits with the end of the run until they have, and tells who has not.
 import type { Clock } from '../../lib/clock.ts'
+import type { LinkListener } from './link.ts'
 import type { MessagePattern } from './message.ts'
 import type { Follower, SubscriberOwner } from './subscriber.ts'
 import type { Tally } from './tally.ts'
 import { COUNTER, counterRow, sumOf } from './thread-message.ts'
+
+/** What hears of a member that may send, too. `received` is told of the member's own messages only. */
+export type MemberListener = Pick<LinkListener, 'opened' | 'received' | 'failed' | 'closed'>
 
 export interface AudienceOptions {
   readonly clock: Clock
@@ -41,6 +45,22 @@ export class Audience implements SubscriberOwner {
 
   add(follower: Follower): void {
     this.#followers.add(follower)
+  }
+
+  /** What the sender's listener hears, of one that is a follower as long as it is open. */
+  listenerOf(follower: () => Follower, listener: MemberListener): MemberListener {
+    return {
+      opened: () => {
+        this.add(follower())
+        listener.opened()
+      },
+      received: (bytes, start, end) => listener.received(bytes, start, end),
+      failed: (sequence, kind, detail) => listener.failed(sequence, kind, detail),
+      closed: (kind, detail) => {
+        this.remove(follower())
+        listener.closed(kind, detail)
+      },
+    }
   }
 
   remove(follower: Follower): void {

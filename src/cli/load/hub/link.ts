@@ -23,18 +23,7 @@ export class HubLink implements Link {
     this.#company = side.company
     this.#member = new HubMember(
       { ...side, sender: number, where },
-      {
-        opened: () => {
-          audience.add(this.#member)
-          listener.opened()
-        },
-        received: (bytes, start, end) => listener.received(bytes, start, end),
-        failed: (sequence, kind, detail) => listener.failed(sequence, kind, detail),
-        closed: (kind, detail) => {
-          audience.remove(this.#member)
-          listener.closed(kind, detail)
-        },
-      },
+      audience.listenerOf(() => this.#member, listener),
     )
   }
 

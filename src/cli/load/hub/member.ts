@@ -1,6 +1,7 @@
 // A subscriber of a channel of the hub, whether it broadcasts or only listens: subscribes, and checks what it hears of each
 // of those that broadcast.
 import { parseFrame, stringsOf } from '../../hub/frame.ts'
+import type { MemberListener } from '../audience.ts'
 import type { LinkAddress, LinkListener } from '../link.ts'
 import type { HubPlan, LoadPlan } from '../plan.ts'
 import type { RoomCompany } from '../rooms/company.ts'
@@ -13,9 +14,6 @@ const PATH = '/ws'
 const DETAIL_CHARACTERS_MAX = 80
 /** `{"type":"broadcast_ack"`: the one frame that comes as often as messages are sent, and says nothing about them. */
 const ACK = Buffer.from('{"type":"broadcast_ack"')
-
-/** `received` is told of the member's own messages only. */
-export type HubListener = Pick<LinkListener, 'opened' | 'received' | 'failed' | 'closed'>
 
 export interface HubMemberOptions {
   readonly plan: LoadPlan
@@ -32,12 +30,12 @@ export class HubMember implements Follower {
   readonly #company: RoomCompany
   readonly #channel: string
   readonly #sender: number
-  readonly #listener: HubListener
+  readonly #listener: MemberListener
   readonly #book: HearingBook
   #state: 'connecting' | 'welcome' | 'subscribing' | 'open' | 'closed' = 'connecting'
   #timer: NodeJS.Timeout | undefined
 
-  constructor({ plan, hub, company, sender, where }: HubMemberOptions, listener: HubListener) {
+  constructor({ plan, hub, company, sender, where }: HubMemberOptions, listener: MemberListener) {
     const { channel, token } = hub
     this.envelope = new EventEnvelope(channel, plan.sizeBytes)
     this.#company = company

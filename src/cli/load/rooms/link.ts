@@ -21,18 +21,13 @@ export class RoomLink implements Link {
     const type = files ? MESSAGE_TYPE.file : MESSAGE_TYPE.utf8
     this.#company = company
     this.#head = Buffer.concat([encodeDescriptor(type, header.length, sizeBytes), header])
-    this.#member = new RoomMember(company, number, true, where, {
-      opened: () => {
-        audience.add(this.#member)
-        listener.opened()
-      },
-      received: (bytes, start, end) => listener.received(bytes, start, end),
-      failed: (sequence, kind, detail) => listener.failed(sequence, kind, detail),
-      closed: (kind, detail) => {
-        audience.remove(this.#member)
-        listener.closed(kind, detail)
-      },
-    })
+    this.#member = new RoomMember(
+      company,
+      number,
+      true,
+      where,
+      audience.listenerOf(() => this.#member, listener),
+    )
   }
 
   get bufferedBytes(): number {

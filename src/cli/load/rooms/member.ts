@@ -1,6 +1,7 @@
 // A connection in a room, whether it speaks or only listens: logs in, and checks what it hears of each sender.
 import { encodeFrame, HEADER_BYTES_MAX, MESSAGE_TYPE } from '../../../services/rooms/descriptor.ts'
 import { type FrameCourse, FrameParser, type FrameSink } from '../../../services/rooms/frame-parser.ts'
+import type { MemberListener } from '../audience.ts'
 import type { LinkAddress, LinkListener } from '../link.ts'
 import type { Follower } from '../subscriber.ts'
 import { TcpLink } from '../tcp-link.ts'
@@ -16,9 +17,6 @@ const REFUSALS: Readonly<Record<number, string>> = {
   [MESSAGE_TYPE.badUsername]: 'the name is not allowed',
   [MESSAGE_TYPE.badLogin]: 'the login is not one',
 }
-
-/** `received` is told of the member's own messages only. */
-export type MemberListener = Pick<LinkListener, 'opened' | 'received' | 'failed' | 'closed'>
 
 export class RoomMember implements Follower, FrameSink {
   readonly tcp: TcpLink
