@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { HubServer } from '../harness/hub-server.ts'
 import { MetricPage } from '../harness/metric-page.ts'
+import { waitUntil } from '../harness/wait.ts'
 
 let hub: HubServer
 before(async () => {
@@ -103,7 +104,11 @@ test('hub metrics: figures say what happened, under the established names', asyn
   await admin.leave()
   const [back, fresh] = [await own.resume(token), await own.resume(token)]
   assert.equal((await back.next()).type, 'session_restored')
-  const page = new MetricPage(await (await own.fetch('/metrics')).text())
+  // The connection that left is counted when its socket is gone, which is after its session was restored.
+  const page = await waitUntil('the connection that left is counted', async () => {
+    const latest = new MetricPage(await (await own.fetch('/metrics')).text())
+    return latest.sum('neurograph_ws_connections_closed_total') > 0 && latest
+  })
   const sum = (name: string, labels: Readonly<Record<string, string>> = {}): number =>
     page.sum(`neurograph_ws_${name}`, labels)
   assert.equal(sum('connections_total'), 2)
