@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { LineClient, openSocket, readAll } from '../harness/line-client.ts'
 import { type Server, startServer } from '../harness/server.ts'
-import { pause, within } from '../harness/wait.ts'
+import { pause, waitUntil, within } from '../harness/wait.ts'
 import { WebSocketClient } from '../harness/web-socket-client.ts'
 
 const IDLE_MS = 1_000
@@ -91,7 +91,9 @@ test('websocket: a head that is not complete in time is closed without an answer
       socket.destroy()
     }),
   )
-  assert.ok((await server.metrics()).sum('polyloop_net_closed_total', { reason: 'head_timeout' }) >= heads.length - 1)
+  await waitUntil('their ends are counted', async () => {
+    return (await server.metrics()).sum('polyloop_net_closed_total', { reason: 'head_timeout' }) >= heads.length - 1
+  })
 })
 
 test('websocket: a head in slow pieces is served if it is complete in time', async () => {

@@ -71,8 +71,9 @@ test('http: over TLS, where nothing moves, a busy connection is closed with its 
   assert.equal(String(await response.toArray()), 'POST half a body')
   await moving
   assert.equal((await ask({ port, path: '/a/x', agent: idle, ca })).status, 200)
-  const closed = (await server.metrics()).sum('polyloop_net_closed_total', { reason: 'restart' })
-  assert.equal(closed, 2)
+  await waitUntil('both ends are counted', async () => {
+    return (await server.metrics()).sum('polyloop_net_closed_total', { reason: 'restart' }) === 2
+  })
   for (const one of [agent, idle]) one.destroy()
 })
 

@@ -183,7 +183,9 @@ test('topic: disconnect closes who stops reading with 1008', async () => {
     const [first, second, line] = slow
     for (const reader of [first, second]) assert.deepEqual(reader?.end, { code: 1008, reason: 'client too slow' })
     assert.ok(line?.end)
-    assert.equal((await metrics()).sum('polyloop_net_closed_total', { reason: 'too_slow' }), SLOW + 1)
+    await waitUntil('their ends are counted', async () => {
+      return (await metrics()).sum('polyloop_net_closed_total', { reason: 'too_slow' }) === SLOW + 1
+    })
   })
 })
 
