@@ -1,28 +1,19 @@
 """The client of a hub: what the connection brings goes to handlers, to `receive` or to who asked for it, and what
 handlers want is kept up over connections.
-
-            connect()               `connected`
-   closed ─────────────▶ connecting ───────────▶ open
-     ▲ ▲                   │  ▲  │                 │ lost
-     │ └── refused, or ────┘  │  └── failed ──┐    │
-     │     never was open     │ pause is over ▼    ▼
-     │                        └────────────── waiting
-     └── close(); close code 4500–4999; 403; the last attempt failed
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import random
 from dataclasses import dataclass
 from typing import Any, Awaitable, Dict, Iterable, List, Optional, Set, Union
 
-from ._backoff import backoff_s
+from ._connector import Connector, Sink
+from ._frame import Frame, frame_of, strings_of
 from ._frame_queue import FrameQueue
 from ._handler_table import Handler, HandlerTable
-from ._link import End, Link
+from ._link import End
 from ._position_table import Positions, PositionTable
 from ._recovery import Recovery
 from ._request_table import RequestTable, Settle
@@ -30,21 +21,14 @@ from ._subscription_table import SubscriptionTable
 from ._url import url_of
 from .binary import binary_handler
 from .compression import encode_json
-from .errors import HandshakeError, HubError
-
-Frame = Dict[str, Any]
+from .errors import HubError
 
 EVENTS = ("connected", "disconnected", "error", "pong", "restored", "subscribed", "binary")
-#: For the handshake and the first frame together.
-_CONNECT_S_MAX = 15.0
 #: Channels in one frame.
 _NAMES_MAX = 64
 _RENEWAL_S = 240.0
 #: Of a token's life, before the next one is asked for.
 _RENEWAL_SHARE = 0.8
-_FINAL_CODES = range(4500, 5000)
-_FORBIDDEN = 403
-_GONE = "Not connected"
 
 _log = logging.getLogger("neurograph_ws_client")
 
@@ -81,9 +65,6 @@ class NeurographWSClient:
         self.binary_handler = binary_handler
         self._url = url
         self._token = token
-        self._auto_reconnect = auto_reconnect
-        self._reconnect_delay = reconnect_delay
-        self._max_reconnect_attempts = max_reconnect_attempts
         self._resume = resume
         self._binary = binary
         self._compression = compression
@@ -93,12 +74,16 @@ class NeurographWSClient:
             if not _log.hasHandlers():
                 _log.addHandler(logging.StreamHandler())
 
-        self._state = "closed"
-        self._link: Optional[Link] = None
-        self._is_closing = False
-        # The life from connect() to the state closed, and who waits for `connected`.
-        self._life: "Optional[asyncio.Task[None]]" = None
-        self._ready: "Optional[asyncio.Future[None]]" = None
+        sink = Sink(
+            url=self._next_url,
+            connected=self._welcome,
+            data=self._take_data,
+            is_busy=self._is_busy,
+            lost=self._lost,
+            finished=self._finished,
+            say=self._say,
+        )
+        self._connector = Connector(sink, auto_reconnect, reconnect_delay, max_reconnect_attempts)
         self._tasks: "Set[asyncio.Task[Any]]" = set()
 
         self._queue = FrameQueue()
@@ -110,6 +95,8 @@ class NeurographWSClient:
         self._recoveries: List[Recovery] = []
         self._info = ConnectionInfo()
         self._reconnection_token: Optional[str] = None
+        # Asks for the next token, as long as a connection is open.
+        self._keeper: "Optional[asyncio.Task[None]]" = None
         # Between `connected` and `session_restored` nobody knows yet what is subscribed.
         self._is_restoring = False
 
@@ -122,67 +109,35 @@ class NeurographWSClient:
         return self._info.user_id
 
     def is_connected(self) -> bool:
-        return self._state == "open" and not self._is_closing
+        return self._connector.is_open
 
     def get_connection_info(self) -> ConnectionInfo:
         return self._info
 
     async def connect(self) -> None:
         """Done at `connected`. Raises HandshakeError when the server refuses, ConnectionError when there is none."""
-        if self._is_closing:  # what ends has to end first
-            await self.close()
-        if self._state == "open":
-            return
-        ready = self._await_ready()
-        is_first = self._life is None
-        if is_first:
-            self._begin(False)
-        try:
-            await asyncio.shield(ready)
-        except asyncio.CancelledError:
-            if is_first and not ready.done():
-                await self.close()
-            raise
+        await self._connector.connect()
 
     async def close(self) -> None:
         """Ends the connection for good; done when it has ended. `connect` begins a new session."""
-        life = self._life
-        if life is None:
-            return
-        self._is_closing = True
-        if self._state == "open" and self._link is not None:
-            await self._link.close()
-        else:
-            life.cancel()
-        await asyncio.wait([life])
+        await self._connector.close()
 
     async def disconnect(self) -> None:
         await self.close()
 
     async def run_forever(self) -> None:
         """Connects if needed, and returns after `close` or the last attempt. Raises HandshakeError when refused."""
-        life = self._life
-        ready = None
-        if life is None:
-            ready = self._await_ready()
-            life = self._begin(True)
-        try:
-            await asyncio.shield(life)
-        except asyncio.CancelledError:
-            await self.close()
-            raise
-        if ready is not None and isinstance(ready.exception(), HandshakeError):
-            await ready
+        await self._connector.run()
 
     async def send(self, frame: Union[Frame, bytes]) -> None:
         """Sends one JSON text frame, or bytes as one binary frame. Raises ConnectionError."""
         data = frame if isinstance(frame, (bytes, bytearray, memoryview)) else encode_json(frame).decode()
         await self._flush()
-        await self._transmit(data)
+        await self._connector.send(data)
 
     async def receive(self, timeout: Optional[float] = None, events: bool = False) -> Frame:
         """The next control frame, with `events` also events. Raises asyncio.TimeoutError, or ConnectionError."""
-        return await self._queue.receive(timeout, events, self._life is not None)
+        return await self._queue.receive(timeout, events, self._connector.is_alive)
 
     def subscribe(self, channel: str, handler: Handler) -> None:
         """Calls `handler` with each event of the channel, now and over all later connections."""
@@ -216,7 +171,7 @@ class NeurographWSClient:
 
     async def get_subscriptions(self) -> List[str]:
         """In order of subscription."""
-        return _strings((await self._request("get_subscriptions")).get("channels"))
+        return strings_of((await self._request("get_subscriptions")).get("channels"))
 
     async def get_reconnection_token(self) -> str:
         """A token with which this session can be resumed, here or elsewhere, for as long as the server says."""
@@ -233,123 +188,32 @@ class NeurographWSClient:
         subscribers = reply.get("subscribers")
         return subscribers if isinstance(subscribers, int) else 0
 
-    # The life of connections.
+    # What the connector wants to know, and tells.
 
-    def _await_ready(self) -> "asyncio.Future[None]":
-        if self._ready is None:
-            self._ready = asyncio.get_running_loop().create_future()
-            # Not everybody looks at it, and an exception nobody has seen would be logged.
-            self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
-        return self._ready
+    def _next_url(self) -> str:
+        token = self._reconnection_token
+        return url_of(self._url, self._token, self._resume, self._binary, self._compression, token)
 
-    def _begin(self, is_patient: bool) -> "asyncio.Task[None]":
-        self._is_closing = False
-        self._life = asyncio.get_running_loop().create_task(self._run(is_patient))
-        return self._life
-
-    async def _run(self, is_patient: bool) -> None:
-        """`is_patient`: also a first attempt that fails is followed by others."""
-        attempt = 0
-        end = End(reason="closed")
-        try:
-            while True:
-                self._state = "connecting"
-                end, was_open = await self._live()
-                is_patient = is_patient or was_open
-                attempt = 0 if was_open else attempt
-                again = is_patient and self._may_return(end) and attempt < self._max_reconnect_attempts
-                self._state = "waiting" if again else "closed"
-                if was_open:
-                    self._lost(end, again)
-                if not again:
-                    return
-                attempt += 1
-                pause_s = backoff_s(attempt, self._reconnect_delay, random.random)
-                self._say(f"attempt {attempt} in {pause_s:.3f} s")
-                await asyncio.sleep(pause_s)
-        except asyncio.CancelledError:  # by close(), or the loop ends
-            end = End(reason="closed")
-        finally:
-            self._finish(end, attempt)
-
-    def _may_return(self, end: End) -> bool:
-        return self._auto_reconnect and not self._is_closing and not _is_final(end)
-
-    async def _live(self) -> "tuple[End, bool]":
-        """One connection from its handshake to its end."""
-        url = url_of(
-            self._url, self._token, self._resume, self._binary, self._compression, self._reconnection_token
-        )
-        # Without the query: tokens are nobody's business.
-        self._say(f"connecting to {url.partition('?')[0]}")
-        try:
-            link, frame = await asyncio.wait_for(self._open(url), _CONNECT_S_MAX)
-        except HandshakeError as error:
-            return End(status=error.status, error=error), False
-        except (ConnectionError, asyncio.TimeoutError) as error:
-            return End(reason=str(error) or "no answer in time", error=error), False
-        if self._is_closing:
-            await link.close()
-            return End(reason="closed"), False
-        self._link = link
-        keeper = None
-        try:
-            self._state = "open"
-            self._welcome(frame)
-            if self._resume:
-                keeper = asyncio.get_running_loop().create_task(self._keep_token())
-            while True:
-                data = await link.receive()
-                if data is None:
-                    return link.end, True
-                self._take_data(data)
-                # Messages that are there already are read without a pause: what they began gets its turn here.
-                if self._tasks or self._channels.is_running or self._listeners.is_running:
-                    await asyncio.sleep(0)
-        finally:
-            self._link = None
-            if keeper is not None:
-                keeper.cancel()
-
-    async def _open(self, url: str) -> "tuple[Link, Frame]":
-        """A connection and its first frame. Raises ConnectionError when it ends before it."""
-        link = await Link.open(url)
-        try:
-            # A cancellation may be lost in asyncio.wait_for, before Python 3.12: so close() is looked for as well.
-            while not self._is_closing:
-                data = await link.receive()
-                if data is None:
-                    raise ConnectionError(_text_of(link.end, 0))
-                frame = _frame_of(data) if isinstance(data, str) else {}
-                if frame.get("type") == "connected":
-                    return link, frame
-            raise asyncio.CancelledError
-        except BaseException:
-            await link.close()
-            raise
+    def _is_busy(self) -> bool:
+        return bool(self._tasks) or self._channels.is_running or self._listeners.is_running
 
     def _lost(self, end: End, again: bool) -> None:
+        self._stop_keeper()
         # Positions stay where they are: what waited for an answer is asked for again.
         self._recoveries.clear()
         self._requests.fail(ConnectionError("The connection was lost"))
         self._say(f"lost: {end.code} {end.reason}")
         self._listeners.call("disconnected", {"code": end.code, "reason": end.reason, "reconnecting": again})
 
-    def _finish(self, end: End, attempts: int) -> None:
-        self._state = "closed"
-        self._life = None
-        if self._is_closing or _is_final(end):
+    def _finished(self, error: Exception, is_for_good: bool) -> None:
+        self._stop_keeper()
+        if is_for_good:
             self._reconnection_token = None
             self._positions.clear()
             self._subscriptions.reset()
-        self._is_closing = False
         self._recoveries.clear()
-        error = end.error if isinstance(end.error, ConnectionError) else ConnectionError(_text_of(end, attempts))
         self._requests.fail(error)
         self._queue.fail(error)
-        ready, self._ready = self._ready, None
-        if ready is not None and not ready.done():
-            ready.set_exception(error)
 
     # What arrives.
 
@@ -358,9 +222,6 @@ class NeurographWSClient:
         self._say(f"connected as {self.client_id}")
         self._is_restoring = frame.get("reconnected") is True
         lost = [] if self._is_restoring else self._subscriptions.reset()
-        ready, self._ready = self._ready, None
-        if ready is not None and not ready.done():
-            ready.set_result(None)
         self._listeners.call("connected", frame)
         # Nothing can be asked for where no event has ever told a position.
         known = self._positions.of(lost)
@@ -368,11 +229,13 @@ class NeurographWSClient:
         if self._resume and unknown:
             self._report_lost(unknown)
         self._plan()
+        if self._resume:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep_token())
 
     def _take_data(self, data: Union[str, bytes]) -> None:
         try:
             if isinstance(data, str):
-                self._take(_frame_of(data), len(data))
+                self._take(frame_of(data), len(data))
             else:
                 self._take_binary(binary_handler.parse_message(data), len(data))
         except (ValueError, RecursionError) as error:
@@ -430,7 +293,7 @@ class NeurographWSClient:
         return False
 
     def _restored(self, frame: Frame) -> None:
-        channels, denied = _strings(frame.get("channels")), _strings(frame.get("denied"))
+        channels, denied = strings_of(frame.get("channels")), strings_of(frame.get("denied"))
         self._is_restoring = False
         self._subscriptions.restore(channels, denied)
         if self._resume:
@@ -482,11 +345,11 @@ class NeurographWSClient:
                 else:
                     self._done(reply)
                 return
-            self._subscriptions.grant(_strings(reply.get("channels")))
+            self._subscriptions.grant(strings_of(reply.get("channels")))
             if recovery is not None:
                 self._spawn(self._recover(recovery))
             self._listeners.call("subscribed", reply)
-            denied = _strings(reply.get("denied"))
+            denied = strings_of(reply.get("denied"))
             if denied:
                 self._report_denied(reply, denied)
 
@@ -557,6 +420,11 @@ class NeurographWSClient:
                 return
             await asyncio.sleep(pause_s)
 
+    def _stop_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
+
     async def _request(self, kind: str, members: Optional[Dict[str, Any]] = None) -> Frame:
         future: "asyncio.Future[Frame]" = asyncio.get_running_loop().create_future()
 
@@ -581,17 +449,12 @@ class NeurographWSClient:
             settle(error)
             return
         try:
-            await self._transmit(encode_json({"type": kind, **members, "id": request_id}).decode())
+            await self._connector.send(encode_json({"type": kind, **members, "id": request_id}).decode())
         except ConnectionError as error:
             self._requests.reject(request_id, error)
         except (TypeError, ValueError):
             self._requests.discard(request_id)
             raise
-
-    async def _transmit(self, data: Union[str, bytes]) -> None:
-        if self._link is None or not self.is_connected():
-            raise ConnectionError(_GONE)
-        await self._link.send(data)
 
     # What is told.
 
@@ -620,30 +483,6 @@ class NeurographWSClient:
 
     def _say(self, text: str) -> None:
         _log.debug(text)
-
-
-def _frame_of(text: str) -> Frame:
-    try:
-        frame = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("A frame was no JSON object") from error
-    if not isinstance(frame, dict):
-        raise ValueError("A frame was no JSON object")
-    return frame
-
-
-def _is_final(end: End) -> bool:
-    """The server does not want this client back."""
-    return end.status == _FORBIDDEN or end.code in _FINAL_CODES
-
-
-def _text_of(end: End, attempts: int) -> str:
-    tried = f" after {attempts} attempts" if attempts else ""
-    return f"{_GONE}{tried}: closed with {end.code} {end.reason}".rstrip()
-
-
-def _strings(value: Any) -> List[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _parted(channels: List[str]) -> List[List[str]]:

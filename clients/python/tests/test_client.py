@@ -202,7 +202,7 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
             async def send(_):
                 raise ConnectionError("gone, and nobody has told")
 
-            client._link.send = send
+            client._connector._link.send = send
 
         client.on("connected", welcome)
         restored = {"type": "session_restored", "channels": ["metrics"]}
@@ -218,6 +218,18 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         await third.send({"type": "connected", "reconnected": True}, restored)
         requests = await third.requests(2)
         self.assertEqual(requests["recover"]["positions"], {"metrics": {"epoch": "e1", "offset": 1}})
+
+    async def test_a_first_frame_that_is_none_is_a_failed_attempt(self):
+        hub, client, peer = await self.open()
+        peer.cut()
+        await (await hub.next()).send("no JSON")  # told nobody, and not the end of it
+        again = await hub.accept()
+        await again.close(4500)
+        other = NeurographWSClient(hub.url)
+        connecting = asyncio.create_task(other.connect())
+        await (await hub.next()).send("[]")
+        with self.assertRaises(ConnectionError):
+            await connecting
 
     async def test_what_changed_while_there_was_no_connection_is_put_right(self):
         hub, client, peer = await self.open()
