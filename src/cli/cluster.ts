@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Cluster } from './cluster/cluster.ts'
 import { leaveFolder, takeFolder } from './cluster/folder.ts'
-import { HOSTS_MAX, hostPlans, PORT_STEP, planProblems, REDIS_PORT } from './cluster/plan.ts'
+import { HOSTS_MAX, hostPlans, PORT_STEP, planProblems, REDIS_PORT, settingProblems } from './cluster/plan.ts'
 import { takenPorts } from './cluster/port.ts'
 import type { CommandContext, ExitStatus } from './command.ts'
 import { type ConfigArguments, loadEffectiveConfig } from './effective-config.ts'
@@ -53,6 +53,7 @@ export async function runCluster(given: ClusterArguments, context: CommandContex
   const reader = new OptionReader(given)
   const hosts = reader.whole('hosts', HOSTS, 2, HOSTS_MAX)
   const shift = reader.whole('shift', 0, 0, SHIFT_MAX)
+  for (const problem of settingProblems(given.set ?? [])) reader.problem(problem)
   for (const problem of reader.problems) context.stderr.write(`cluster: ${problem}\n`)
   if (reader.problems.size > 0) return 2
 

@@ -18,6 +18,14 @@ const OWN_FILES: Readonly<Record<string, string>> = {
   'services.rooms.spoolDirectory': 'rooms',
 }
 
+/** Options that the tool itself sets on each host, and why nobody else can. */
+const TOOL_OPTIONS: Readonly<Record<string, string>> = {
+  'bridge.kind': 'hosts are a cluster by their Redis',
+  'bridge.redis.url': 'the Redis of all hosts is one of its own, or that of --redis-url',
+  'log.pretty': 'the tool reads the logs of its hosts; --verbose shows them',
+  ...Object.fromEntries(Object.keys(OWN_FILES).map((key) => [key, 'each host has its own, in the folder of --data'])),
+}
+
 export interface PlannedListener {
   /** `chat http`, `admin`. */
   readonly name: string
@@ -55,6 +63,17 @@ export function hostPlans(loaded: PlannedConfig, request: PlanRequest): HostPlan
     const listeners = first.map((one) => ({ ...one, port: one.port === 0 ? 0 : one.port + offset }))
     const ports = listeners.map(({ name, port }) => `${keyOf(name)}.port=${port}`)
     return { number, listeners, settings: [...ports, ...commonSettings(loaded, request, number)] }
+  })
+}
+
+/** Which `key=value` for all hosts would do nothing, or take them apart. Ports are none of them: they are those of host 1. */
+export function settingProblems(settings: readonly string[]): string[] {
+  return settings.flatMap((setting) => {
+    const [key = '', value = ''] = setting.split('=')
+    const reason = TOOL_OPTIONS[key]
+    if (reason !== undefined) return [`--set ${key}: ${reason}`]
+    if (key !== 'log.level' || READY_LEVELS.includes(value)) return []
+    return [`--set ${key} is one of ${READY_LEVELS.join(', ')}: that a host is ready is a line of its log`]
   })
 }
 

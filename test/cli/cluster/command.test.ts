@@ -39,6 +39,23 @@ test('cluster: senseless options are 2', async () => {
   }
 })
 
+test('cluster: what the tool sets on each host cannot be set otherwise', async () => {
+  const settings = [
+    'bridge.redis.url=redis://:hush@127.0.0.1:1',
+    'bridge.kind=local',
+    'store.path=/tmp/x',
+    'log.level=warn',
+  ]
+  for (const setting of settings) {
+    const line = ['cluster', '--shift=23000', `--set=${setting}`, ...ONE_SERVICE, ...freePorts(), DATA]
+    const { status, stdout, stderr } = await runCommand(line, { PATH: '/nowhere' })
+    assert.deepEqual([status, stdout], [2, ''], setting)
+    const [key = ''] = setting.split('=')
+    assert.ok(stderr.startsWith(`cluster: --set ${key}`), stderr)
+    assert.ok(!stderr.includes('hush'), 'a password is not shown')
+  }
+})
+
 test('cluster: a port that somebody has is told, and nothing starts', async () => {
   const busy = [`--set=services.echo.tcp.port=${port}`]
   const line = ['cluster', '--hosts=2', ...ONE_SERVICE, ...freePorts(), ...busy, DATA]

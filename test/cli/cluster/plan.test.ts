@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HOSTS_MAX, type HostPlan, hostPlans, type PlannedConfig, planProblems } from '../../../src/cli/cluster/plan.ts'
+import {
+  HOSTS_MAX,
+  type HostPlan,
+  hostPlans,
+  type PlannedConfig,
+  planProblems,
+  settingProblems,
+} from '../../../src/cli/cluster/plan.ts'
 import { loadEffectiveConfig } from '../../../src/runtime/effective-config.ts'
 
 const REQUEST = { hosts: 3, shift: 0, data: '/data', cores: 8 }
@@ -46,4 +53,12 @@ test('plan: the most hosts have room; ports that two want, or that do not exist,
   ])
   const [problem] = planProblems(hostPlans(await load('services.echo.tcp.port=65436'), { ...REQUEST, hosts: 2 }), 1)
   assert.equal(problem, 'echo tcp of host 2: there is no port 65536')
+})
+
+test('plan: what it sets beside numbers that a configuration may choose cannot be set by others', async () => {
+  const settings = hostPlans(await load(), REQUEST)[0]?.settings ?? []
+  const others = settings.filter((setting) => !/^(services\..*|admin)\.port=|^shards=/.test(setting))
+  assert.equal(others.length, 4, others.join(' '))
+  for (const setting of others) assert.equal(settingProblems([setting]).length, 1, setting)
+  assert.deepEqual(settingProblems(['services.echo.tcp.port=7000', 'shards=2', 'log.level=debug', 'modules=x.ts']), [])
 })
