@@ -19,16 +19,17 @@ export async function main(
     .description('Thread-per-core actor runtime and realtime gateway for Node.js')
     .version(version())
     .exitOverride()
-    .showHelpAfterError()
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
     })
   const operands = normal.filter((argument) => !argument.startsWith('-'))
   const chosen = operands[0] === 'help' ? operands[1] : operands[0]
+  let current = program
   try {
     for (const row of commands) {
       const command = program.command(row.name).description(row.summary)
+      if (row.name === chosen) current = command
       const setStatus = (value: ExitStatus): void => {
         status = value
       }
@@ -36,10 +37,17 @@ export async function main(
     }
     await program.parseAsync(normal, { from: 'user' })
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0
+      // Without a command, its help was the answer.
+      if (error.code !== 'commander.help') context.stderr.write(usage(current))
+      return 2
+    }
     for (const line of report(error)) context.stderr.write(`polyloop: ${line}\n`)
     return 1
   }
+  // A command that refuses its options has said why.
+  if (status === 2) context.stderr.write(usage(current))
   return status
 }
 
@@ -72,6 +80,13 @@ export async function runProcess(commands: readonly CommandRow[] = COMMANDS): Pr
 /** The version of the package. By its own name, because src/ and dist/src/ are not equally deep. */
 export function version(): string {
   return (createRequire(import.meta.url)('polyloop/package.json') as { version: string }).version
+}
+
+/** What follows the line of every usage error. */
+function usage(command: Command): string {
+  const line = command.createHelp().commandUsage(command)
+  const words = command.parent === null ? command.name() : `${command.parent.name()} ${command.name()}`
+  return `Usage: ${line}\ntry: ${words} --help\n`
 }
 
 function report(error: unknown): string[] {

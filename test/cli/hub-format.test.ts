@@ -205,7 +205,7 @@ test('hub: options that make no sense are told all at once', async () => {
   const channels = Array.from({ length: 65 }, (_, index) => `c${index}`).join(',')
   const { status, stderr } = await runCommand(['hub', '--url=http://x', '--format=xml', `--subscribe=${channels}`])
   assert.equal(status, 2)
-  assert.equal(stderr.split('\n').length, 4)
+  assert.equal(stderr.split('\n').length, 6)
   assert.equal((await runCommand(['hub-demo', '--url=x'])).status, 2)
   const { status: unwritten, stderr: why } = await runCommand(['hub', '--output=/nowhere/at/all'])
   assert.equal(unwritten, 1)

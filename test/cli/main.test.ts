@@ -32,6 +32,11 @@ const greet: CommandModule = {
       .option('--fail')
       .action((name: string, given: { twoWords: string; fail?: boolean }) => {
         if (given.fail) context.setStatus(1)
+        if (name === 'nobody') {
+          context.stderr.write('greet: there is no nobody\n')
+          context.setStatus(2)
+          return
+        }
         context.stdout.write(`${name} ${given.twoWords}\n`)
       })
   },
@@ -89,6 +94,14 @@ test('command line: a usage error is 2, with the usage on stderr', async () => {
     assert.deepEqual([status, stdout], [2, ''], line.join(' '))
     assert.match(stderr, /Usage: polyloop/, line.join(' '))
   }
+})
+
+test('command line: whoever refuses a line, it is told where there is help', async () => {
+  const hint = 'Usage: polyloop greet [options] <name>\ntry: polyloop greet --help\n'
+  assert.equal((await runCommand(['greet', 'nobody'], {}, rows)).stderr, `greet: there is no nobody\n${hint}`)
+  assert.equal((await runCommand(['greet', 'ada', '--x'], {}, rows)).stderr, `error: unknown option '--x'\n${hint}`)
+  const { stderr } = await runCommand(['great'], {}, rows)
+  assert.match(stderr, /^error: unknown command 'great'\n[\s\S]*Usage: polyloop .*\ntry: polyloop --help\n$/)
 })
 
 test('command line: a failure is 1, reported once, with its code or all its problems', async () => {
