@@ -12,7 +12,7 @@ export async function main(
   context: Omit<CommandContext, 'setStatus'>,
   commands: readonly CommandRow[] = COMMANDS,
 ): Promise<ExitStatus> {
-  let status: ExitStatus = 0
+  let status = 0 as ExitStatus
   const names = commands.map(({ name }) => name)
   const normal = normalizeArguments(given, names)
   const program = new Command('polyloop')
