@@ -1,5 +1,6 @@
 // JSON Web Tokens as all services take them: HS256 and nothing else. Verified tokens are remembered, so that a token
-// that comes with every packet costs one signature check; their times are looked at each time.
+// that comes with every packet costs one signature check; their times are looked at each time. A claim that is null counts
+// as absent, because there are libraries that write those. [PROTOCOLS 1.3]
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import type { Clock } from '../lib/clock.ts'
 
@@ -49,17 +50,12 @@ export class TokenVerifier {
     const key = this.#key
     if (key === undefined || token.length > TOKEN_LENGTH_MAX) return undefined
     // Loaded when the first token comes: the threads that import a service for its definition need none of it.
-    const { jwtVerify } = await import('jose')
-    const options = {
-      algorithms: ['HS256'],
-      clockTolerance: LEEWAY_SECONDS,
-      currentDate: new Date(this.#rules.clock.wallMs()),
-    }
-    const claims = await jwtVerify(token, key, options).then(
-      ({ payload }): Claims => payload,
+    const { compactVerify } = await import('jose')
+    // Not `jwtVerify`, which refuses times that are null.
+    const claims = await compactVerify(token, key, { algorithms: ['HS256'] })
+      .then(({ payload, protectedHeader }) => (protectedHeader.b64 === false ? undefined : claimsIn(payload)))
       // A token that is not valid is an answer here, whatever is wrong with it.
-      () => undefined,
-    )
+      .catch(() => undefined)
     if (claims === undefined || !this.#holds(claims)) return undefined
     this.#remember(token, claims)
     return claims
@@ -81,4 +77,11 @@ export class TokenVerifier {
     if (exp !== undefined && !(typeof exp === 'number' && exp > seconds - LEEWAY_SECONDS)) return false
     return nbf === undefined || (typeof nbf === 'number' && nbf <= seconds + LEEWAY_SECONDS)
   }
+}
+
+/** Undefined: it is no object. Throws on what is no JSON. */
+function claimsIn(payload: Uint8Array): Claims | undefined {
+  const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  return Object.fromEntries(Object.entries(value).filter(([, claim]) => claim !== null))
 }

@@ -87,6 +87,11 @@ test('hub handshake: roles of claims, of user ids, and the default (H3)', async 
     [{ sub: 'ada', role: 'constructor' }, []],
     [{ sub: 'ada', role: 7 }, []],
     [{ sub: 'anonymous' }, ['metrics']],
+    // As libraries write what they were not given.
+    [
+      { sub: null, user_id: 'bot', role: null, exp: null, nbf: null, iat: null, token_type: null },
+      ['metrics', 'signals'],
+    ],
   ] as const) {
     assert.deepEqual(await grantedTo(claims), channels, JSON.stringify(claims))
   }

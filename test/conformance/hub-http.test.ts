@@ -116,6 +116,20 @@ test('hub http: who may broadcast, and what (H15)', async () => {
   })
 })
 
+test('hub http: a broadcast cannot say where its event stands, nor when it was missed', async () => {
+  const path = `${ROOT}/broadcast?channel=status`
+  const forged = { offset: 7, epoch: '1', buffered_at: '2026-01-02T03:04:05.678Z', note: 'x' }
+  using plain = await hub.enter()
+  using counting = await hub.enter({ query: { offsets: '1' } })
+  for (const client of [plain, counting]) await client.subscribe('status')
+  assert.equal((await hub.post(path, forged, ADMIN)).status, 200)
+  const [told, counted] = [await plain.nextText(), await counting.nextText()]
+  assert.deepEqual(Object.keys(JSON.parse(told) as object), ['channel', 'timestamp', 'event_type', 'data', 'note'])
+  // As text: of two members of one name an object keeps the last.
+  assert.equal(counted.match(/"(offset|epoch|buffered_at)":/g)?.length, 2)
+  assert.notEqual((JSON.parse(counted) as { readonly epoch: unknown }).epoch, forged.epoch)
+})
+
 test('hub http: unknown paths, other methods, other bodies, larger bodies, origins', async () => {
   const missing = await hub.fetch('/nowhere')
   assert.equal(missing.status, 404)

@@ -19,8 +19,17 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   connections: 'Clients that connect and disconnect',
 }
 
-/** Members of a broadcast's body that are not copied to its event. */
-const RESERVED: ReadonlySet<string> = new Set(['type', 'channel', 'timestamp', 'event_type', 'data'])
+/** Members of a broadcast's body that are not copied to its event: those the hub itself writes. */
+const RESERVED: ReadonlySet<string> = new Set([
+  'type',
+  'channel',
+  'timestamp',
+  'event_type',
+  'data',
+  'offset',
+  'epoch',
+  'buffered_at',
+])
 
 type ChannelRequest = FastifyRequest<{ Params: { channel: string } }>
 type BroadcastRequest = FastifyRequest<{ Querystring: { channel?: string | string[] }; Body: unknown }>

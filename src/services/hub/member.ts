@@ -244,9 +244,9 @@ export class Member implements Receiver, Pulsing {
 
   /** Undefined: it could not be kept where others would find it. */
   async issueToken(): Promise<string | undefined> {
-    const token = this.session.mint()
-    if (await this.edge.book.save(this.#record(true))) return token.text
-    this.session.withdraw(token)
+    const minted = this.session.mint()
+    if (await this.edge.book.save(this.#record(true))) return minted.token.text
+    this.session.withdraw(minted)
     return undefined
   }
 
@@ -279,7 +279,7 @@ export class Member implements Receiver, Pulsing {
   closing(reason: CloseReason): void {
     if (reason === 'too_large') this.send('error', errorJson(TEXT.tooLarge))
     if (reason !== 'shutdown' || this.isGone || !this.mayHaveTokens) return
-    const { text } = this.session.mint()
+    const { text } = this.session.mint().token
     const seconds = this.edge.context.config.tokenTtl / 1_000
     this.send('disconnected', `{"type":"disconnected","reconnection_token":"${text}","expires_in":${seconds}}`)
   }

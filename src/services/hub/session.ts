@@ -23,6 +23,12 @@ export interface SessionRules {
   readonly shard: string
 }
 
+/** A new token, and those there were before it. */
+export interface Minted {
+  readonly token: ReconnectionToken
+  readonly before: readonly KeptToken[]
+}
+
 export class Session {
   readonly id: string
   readonly identity: Identity
@@ -51,17 +57,19 @@ export class Session {
   }
 
   /** A fifth one voids the oldest. */
-  mint(): ReconnectionToken {
+  mint(): Minted {
     const token = mintToken(this.id)
     const wallMs = this.#rules.clock.wallMs()
+    const before = validTokens(this.#tokens, wallMs)
     const kept = { digest: token.digest, expiresMs: wallMs + this.#rules.tokenTtlMs }
-    this.#tokens = [...validTokens(this.#tokens, wallMs), kept].slice(-TOKENS_MAX)
-    return token
+    this.#tokens = [...before, kept].slice(-TOKENS_MAX)
+    return { token, before }
   }
 
-  /** It was never given to anybody. */
-  withdraw({ digest }: ReconnectionToken): void {
-    this.#tokens = this.#tokens.filter((kept) => kept.digest !== digest)
+  /** It was never given to anybody: the one it voided is valid again. */
+  withdraw({ token: { digest }, before }: Minted): void {
+    // If all have been voided meanwhile they stay void.
+    if (this.#tokens.some((kept) => kept.digest === digest)) this.#tokens = before
   }
 
   voidTokens(): void {

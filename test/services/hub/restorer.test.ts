@@ -198,7 +198,7 @@ test('restorer: a connection whose JWT has expired for too long does not give wa
   const clock = new ManualClock(0, 1_800_000_000_000)
   const rules = { clock, rates: rateTableOf({ rateLimits: {}, rateLimitBurst: 0 }), tokenTtlMs: LIFE_MS, shard: 'here' }
   const session = new Session(rules, { id: ID, identity: user('ada', clock.wallMs() - 300_001), options: NO_OPTIONS })
-  const { digest } = session.mint()
+  const { digest } = session.mint().token
   assert.equal(session.isOpenedBy(digest, undefined), false)
   assert.equal(session.isOpenedBy(digest, 'ada'), true, 'with a new JWT')
 })
