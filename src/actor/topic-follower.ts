@@ -6,12 +6,17 @@
 //        └─ refused, later     └───────── gap, hole, another epoch, time for an audit
 import type { Bridge, ChannelSubscription, LogPosition } from '../bridge/bridge.ts'
 import { decodeLogEntry, type PublishedEntry } from '../bridge/log-entry.ts'
+import { backoffMs } from '../lib/backoff.ts'
 import { bufferOf } from '../lib/bytes.ts'
 import { PolyloopError } from '../lib/errors.ts'
 import { NO_TIMER, type TimerHandle, type TimerWheel } from '../timer/wheel.ts'
 
-/** What the bridge refuses is tried again so soon, and so is what the log did not explain. */
-const RETRY_MS = 250
+/**
+ * What the bridge refuses is tried again, and so is what the log did not explain; a bridge that is there again is asked at
+ * once. The ceiling is a guess: 100,000 topics ask a bridge that is away 13,000 times a second then, and not 400,000.
+ */
+const RETRY_MS_MIN = 250
+const RETRY_MS_MAX = 10_000
 /** So often a log is told that it is followed, and asked for what no channel brought; sooner if it would be gone by then. */
 const AUDIT_MS_MAX = 300_000
 /** Audits in the life of a log that nobody appends to. */
@@ -40,6 +45,8 @@ export interface FollowerOptions {
   readonly wheel: TimerWheel
   readonly log: string
   readonly ttlSeconds: number
+  /** 0 to 1, for the pauses. */
+  readonly random: () => number
   /** Where another shard had come to. */
   readonly from?: LogPosition | undefined
 }
@@ -59,6 +66,9 @@ export class TopicFollower {
   #offset: number
   #early: PublishedEntry[] = []
   #earlyBytes = 0
+  /** What is tried when the pause is over, after so many attempts in vain. */
+  #retry: (() => void) | undefined
+  #attempts = 0
   /** Something may be missing behind what is being asked for. */
   #isStale = false
 
@@ -97,6 +107,7 @@ export class TopicFollower {
   close(): void {
     this.#state = 'closed'
     this.#options.wheel.cancel(this.#timer)
+    this.#retry = undefined
     this.#subscription?.end()
     this.#early = []
   }
@@ -115,10 +126,13 @@ export class TopicFollower {
     )
   }
 
-  /** Something may be missing. */
+  /** Something may be missing; the bridge is there. */
   #doubt(): void {
     if (this.#state === 'live') this.#ask()
     else this.#isStale = true
+    if (this.#retry === undefined) return
+    this.#attempts = 0
+    this.#again()
   }
 
   #ask(): void {
@@ -203,7 +217,10 @@ export class TopicFollower {
     if (isClosed(this.#state)) return
     if (!isWhole) this.#later(() => this.#ask())
     else if (this.#isStale) this.#ask()
-    else this.#timer = this.#options.wheel.schedule(this.#auditMs, () => this.#ask())
+    else {
+      this.#attempts = 0
+      this.#timer = this.#options.wheel.schedule(this.#auditMs, () => this.#ask())
+    }
   }
 
   #onMessage(bytes: Buffer): void {
@@ -243,7 +260,16 @@ export class TopicFollower {
     if (isClosed(this.#state)) return
     if (error !== undefined) this.#events.failed(error)
     if (this.#state === 'live') this.#state = 'asking'
-    this.#timer = this.#options.wheel.schedule(RETRY_MS, attempt)
+    const { wheel, random } = this.#options
+    this.#retry = attempt
+    this.#timer = wheel.schedule(backoffMs(this.#attempts++, RETRY_MS_MIN, RETRY_MS_MAX, random), () => this.#again())
+  }
+
+  #again(): void {
+    const retry = this.#retry
+    this.#retry = undefined
+    this.#options.wheel.cancel(this.#timer)
+    retry?.()
   }
 }
 

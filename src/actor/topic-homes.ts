@@ -112,7 +112,7 @@ export class TopicHomes {
   constructor(options: TopicHomesOptions) {
     this.#options = options
     this.#clock = options.clock
-    const { clock, wheel, log, span } = options
+    const { clock, wheel, log, span, random } = options
     this.#topicsMax = options.topicsMax ?? TOPICS_MAX
     this.#maker = new TopicEntryMaker(options.messageBytesMax ?? MESSAGE_BYTES_MAX, log)
     this.#laggards = new TopicLaggards({
@@ -124,7 +124,7 @@ export class TopicHomes {
     if (span !== undefined) {
       this.#spans = new TopicSpans(
         span,
-        { clock, wheel, log, maker: this.#maker },
+        { clock, wheel, log, random, maker: this.#maker },
         {
           began: (...life) => this.#began(...life),
           alone: ({ name, slot, definition }) =>

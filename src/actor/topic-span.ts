@@ -48,6 +48,8 @@ export interface SpanSurroundings {
   readonly wheel: TimerWheel
   readonly log: Logger
   readonly maker: TopicEntryMaker
+  /** 0 to 1, for the pauses before the log is asked again. */
+  readonly random: () => number
 }
 
 interface Parked {
@@ -202,12 +204,12 @@ export class TopicSpans {
 
   #follow(span: Span, from?: LogPosition): void {
     const { bridge } = this.#options
-    const { wheel } = this.#around
+    const { wheel, random } = this.#around
     const { name, definition } = span
     const { ttlSeconds } = logLimitsOf(definition)
     span.follower?.close()
     span.follower = new TopicFollower(
-      { bridge, wheel, log: logOfTopic(name), ttlSeconds, from },
+      { bridge, wheel, log: logOfTopic(name), ttlSeconds, random, from },
       {
         began: (position) => this.#began(span, position),
         entry: (offset, payload) => this.#entry(span, offset, payload),

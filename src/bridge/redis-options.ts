@@ -1,4 +1,5 @@
 // What the Redis engine can be told, with its defaults.
+import { backoffMs } from '../lib/backoff.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { RedisAddress } from '../lib/redis-address.ts'
 import type { Logger } from '../observe/logger.ts'
@@ -36,10 +37,9 @@ export const REDIS_LIMITS: RedisLimits = {
   clusterRefreshMs: 5_000,
 }
 
-/** Before the next attempt to connect: doubled with each one in vain, half of it by chance. */
+/** Before the next attempt to connect. */
 export function pauseMsOf(attempt: number, { limits, random }: Pick<RedisEngineOptions, 'limits' | 'random'>): number {
-  const fullMs = Math.min(limits.backoffMaxMs, limits.backoffMinMs * 2 ** Math.min(attempt, 30))
-  return fullMs * (0.5 + random() / 2)
+  return backoffMs(attempt, limits.backoffMinMs, limits.backoffMaxMs, random)
 }
 
 /** What is answered when it is on disk. */

@@ -237,7 +237,7 @@ class Trial {
   #follow(from: LogPosition | undefined): TopicFollower {
     const { bridge, timers } = this.slow
     return new TopicFollower(
-      { bridge, wheel: timers.wheel, log: LOG, ttlSeconds: TTL_SECONDS, from },
+      { bridge, wheel: timers.wheel, log: LOG, ttlSeconds: TTL_SECONDS, random: Math.random, from },
       {
         began: (position) => {
           assert.ok(this.#seen.every(({ epoch }) => epoch < position.epoch))
@@ -298,4 +298,68 @@ for (const [what, kinds] of [
       { numRuns: RUNS },
     )
   })
+}
+
+test('topic follower: many of them wait longer and longer for a bridge that is away, each for itself, and ask at once when it is back', async () => {
+  const FOLLOWERS = 200
+  const SECONDS = 60
+  const timers = new ManualTimers({ startMs: 1_000 })
+  const { clock, wheel } = timers
+  const [askedMs, listeners]: [number[], ChannelListener[]] = [[], []]
+  let isDown = true
+  let begun = 0
+  // What a bridge answers at once, without a server.
+  const bridge: Pick<Bridge, 'open' | 'read' | 'subscribe'> = {
+    open: () => {
+      askedMs.push(clock.nowMs())
+      const away = errorOfFailure(failed('BRIDGE_DOWN', 'away'), 'open')
+      return isDown ? Promise.reject(away) : Promise.resolve({ epoch: 7, offset: 0 })
+    },
+    read: () => assert.fail('there is nothing to read'),
+    subscribe: (_channel, listener) => {
+      listeners.push(listener)
+      return { confirmed: Promise.resolve(), end: () => undefined } as unknown as ChannelSubscription
+    },
+  }
+  const none = (): never => assert.fail('there are no entries')
+  const events = { entry: none, lost: none, failed: () => undefined, began: () => void begun++ }
+  const followers = Array.from({ length: FOLLOWERS }, (_, index) => {
+    const random = seededRandom(index)
+    return new TopicFollower({ bridge, wheel, log: `topic:a.${index}`, ttlSeconds: TTL_SECONDS, random }, events)
+  })
+  await settled()
+  for (let ms = 0; ms < SECONDS * 1_000; ms += 50) {
+    timers.run(50)
+    await settled()
+  }
+  // From a quarter of a second to ten: about 5 attempts, and then one in 7.5 s.
+  const each = askedMs.length / FOLLOWERS
+  assert.ok(each > 8 && each < 20, `${each} attempts of each`)
+  const last = askedMs.filter((ms) => ms > clock.nowMs() - 20_000)
+  const atOnce = Math.max(...last.map((ms) => last.filter((other) => Math.abs(other - ms) < 100).length))
+  assert.ok(atOnce < FOLLOWERS / 10, `${atOnce} of ${FOLLOWERS} within 100 ms`)
+
+  isDown = false
+  askedMs.length = 0
+  for (const listener of listeners) listener.gap()
+  await settled()
+  assert.deepEqual([askedMs.length, begun, followers.every(({ isLive }) => isLive)], [FOLLOWERS, FOLLOWERS, true])
+  // Nothing of the pauses is left.
+  timers.run(60_000)
+  await settled()
+  assert.equal(askedMs.length, FOLLOWERS)
+  for (const follower of followers) follower.close()
+})
+
+/** What hangs on answers runs in microtasks. */
+async function settled(): Promise<void> {
+  for (let index = 0; index < 10; index++) await Promise.resolve()
+}
+
+function seededRandom(seed: number): () => number {
+  let state = seed * 2_654_435_761 + 1
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
 }

@@ -57,7 +57,10 @@ class Book implements FollowerEvents {
 function follow(log: string, from?: LogPosition): { book: Book; follower: TopicFollower } {
   const book = new Book()
   const { bridge } = loop.client()
-  const follower = new TopicFollower({ bridge, wheel, log, ttlSeconds: KEPT.ttlSeconds, from }, book)
+  const follower = new TopicFollower(
+    { bridge, wheel, log, ttlSeconds: KEPT.ttlSeconds, random: Math.random, from },
+    book,
+  )
   return { book, follower }
 }
 
