@@ -30,7 +30,7 @@ const READ_PARTS = 8
 const NOTHING = Buffer.alloc(0)
 
 export interface FollowerEvents {
-  /** Where it goes on: the first time, and when the log begins a new epoch. */
+  /** Where it goes on: the first time, when it returns, and when the log begins a new epoch. */
   began(position: LogPosition): void
   /** The next entry; `payload` is valid during the call only. */
   entry(offset: number, payload: Buffer): void
@@ -47,8 +47,10 @@ export interface FollowerOptions {
   readonly ttlSeconds: number
   /** 0 to 1, for the pauses. */
   readonly random: () => number
-  /** Where another shard had come to. */
+  /** Where another follower had come to. */
   readonly from?: LogPosition | undefined
+  /** The topic has left that place: `began` is told also where the log goes on behind it. */
+  readonly isReturning?: boolean
 }
 
 type LogPart = Awaited<ReturnType<Bridge['read']>>
@@ -69,6 +71,7 @@ export class TopicFollower {
   /** What is tried when the pause is over, after so many attempts in vain. */
   #retry: (() => void) | undefined
   #attempts = 0
+  #isReturning: boolean
   /** Something may be missing behind what is being asked for. */
   #isStale = false
 
@@ -77,6 +80,7 @@ export class TopicFollower {
     this.#events = events
     this.#epoch = options.from?.epoch ?? 0
     this.#offset = options.from?.offset ?? 0
+    this.#isReturning = options.isReturning === true
     this.#auditMs = Math.min(AUDIT_MS_MAX, (options.ttlSeconds * 1_000) / AUDITS_PER_LIFE)
     this.#start()
   }
@@ -153,7 +157,11 @@ export class TopicFollower {
     if (epoch !== this.#epoch) {
       this.#epoch = epoch
       this.#offset = offset
-      this.#events.began({ epoch, offset })
+      this.#isReturning = true
+    }
+    if (this.#isReturning) {
+      this.#isReturning = false
+      this.#events.began({ epoch, offset: this.#offset })
     }
     if (isClosed(this.#state)) return
     if (offset > this.#offset) this.#read()

@@ -34,6 +34,8 @@ export interface FrozenTopic {
   readonly slot: number
   readonly epoch: number
   readonly offset: number
+  /** Hosts shared it, and so they do its epoch. */
+  readonly isShared?: boolean
   readonly activeMs: number
   /** When it was frozen: threads that went down since are not resurrected. */
   readonly frozenMs: number

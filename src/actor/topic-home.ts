@@ -169,13 +169,14 @@ export class TopicHome {
     )
   }
 
-  freeze(nowMs: number): FrozenTopic {
+  freeze(nowMs: number, isShared = false): FrozenTopic {
     this.history.trim(nowMs)
     return {
       name: this.name,
       slot: this.slot,
       epoch: this.epoch,
       offset: this.offset,
+      isShared,
       activeMs: this.activeMs,
       frozenMs: nowMs,
       entries: packEntries(this.history.all()),

@@ -8,6 +8,7 @@ import type { ToThread } from './router.ts'
 import { kindOfTopic, type TopicDefinition, topicDefinitionOf } from './topic-definition.ts'
 import { packEntry, packedBytes, type TopicEntry } from './topic-entry.ts'
 import { type Published, TopicEntryMaker } from './topic-entry-maker.ts'
+import { TopicEpochs } from './topic-epoch.ts'
 import type { FrozenTopic, Interest } from './topic-frozen.ts'
 import { TopicHome } from './topic-home.ts'
 import { TopicLaggards } from './topic-laggard.ts'
@@ -32,7 +33,7 @@ import {
   TOPIC_HEAD_BYTES_MAX,
   TOPIC_RECORD,
 } from './topic-record.ts'
-import { type TopicSpanOptions, TopicSpans } from './topic-span.ts'
+import { type SpannedTopic, type TopicSpanOptions, TopicSpans } from './topic-span.ts'
 
 export interface TopicHomesOptions {
   readonly clock: Clock
@@ -85,9 +86,6 @@ export const PULL_COUNT_MAX = 256
 const SWEEP_MS = 250
 const SWEEP_TOPICS = 2_000
 
-/** Leaves 10 random bits, so that two topics of one millisecond differ; below 2^53 until the year 2255. */
-const EPOCHS_PER_MS = 1024
-
 export class TopicHomes {
   readonly #options: TopicHomesOptions
   readonly #clock: Clock
@@ -101,9 +99,9 @@ export class TopicHomes {
   /** Threads that went down and whose successors have not begun, with the generation there was then. */
   readonly #succeeding = new Map<number, number>()
   readonly #laggards: TopicLaggards
+  readonly #epochs: TopicEpochs
   #sweepTimer: TimerHandle = NO_TIMER
   #sweep: Iterator<TopicHome> | undefined
-  #lastEpoch = 0
   #unheard = 0
   #refused = 0
   /** Written anew for every record: what receives it may send in turn. */
@@ -113,6 +111,7 @@ export class TopicHomes {
     this.#options = options
     this.#clock = options.clock
     const { clock, wheel, log, span, random } = options
+    this.#epochs = new TopicEpochs(clock, random)
     this.#topicsMax = options.topicsMax ?? TOPICS_MAX
     this.#maker = new TopicEntryMaker(options.messageBytesMax ?? MESSAGE_BYTES_MAX, log)
     this.#laggards = new TopicLaggards({
@@ -127,8 +126,7 @@ export class TopicHomes {
         { clock, wheel, log, random, maker: this.#maker },
         {
           began: (...life) => this.#began(...life),
-          alone: ({ name, slot, definition }) =>
-            this.#began(name, slot, definition, { epoch: this.#newEpoch(), offset: 0 }),
+          alone: (home) => this.#began(home, { epoch: this.#epochs.next(), offset: 0 }),
           entry: (home, entry) => this.#append(home, entry),
           lost: (home, to) => this.#skip(home, to),
           again: (...record) => this.receive(...record),
@@ -159,7 +157,7 @@ export class TopicHomes {
     const homes = [...(this.#bySlot.get(slot) ?? [])]
     for (const home of homes) this.#forget(home)
     this.#spans?.forgetSlot(slot)
-    return homes.map((home) => home.freeze(this.#clock.nowMs()))
+    return homes.map((home) => home.freeze(this.#clock.nowMs(), this.#spans?.spans(home.definition)))
   }
 
   /** Goes on with topics that another thread froze, and tells their relays where they are now. */
@@ -175,6 +173,11 @@ export class TopicHomes {
       if (before !== undefined) this.#forget(before)
       this.#remember(home)
       if (this.#spans?.spans(definition) === true) this.#spans.arrived(home)
+      else if (frozen.isShared === true) {
+        // Its kind has another scope by now: others go on with that epoch, and other messages under its offsets.
+        this.#began(home, { epoch: this.#epochs.next(), offset: 0 })
+        continue
+      }
       for (const interest of [...home.interests]) {
         if (interest.behindFrom !== 0) this.#laggards.add(home)
         this.#sendHere(home, interest)
@@ -290,7 +293,7 @@ export class TopicHomes {
       if (this.#spans?.spans(definition) !== true) home = this.#create(name, slot, definition)
       // Without room it is refused, like any topic too many.
       else if (this.#spans.size < this.#topicsMax) {
-        this.#spans.await(name, slot, definition, TOPIC_RECORD.join, source, record, feed)
+        this.#spans.await({ name, slot, definition }, { kind: TOPIC_RECORD.join, source, record, feed })
         return
       } else this.#refused++
     }
@@ -354,7 +357,8 @@ export class TopicHomes {
     if (this.#spans === undefined || home.epoch !== record.readDoubleLE(PULL.epoch)) return false
     const first = home.history.first(RIGHT.repair, this.#clock.nowMs())
     if (record.readDoubleLE(PULL.after) + 1 >= first) return false
-    return this.#spans.awaitHistory(home, TOPIC_RECORD.pull, source, record, record.readUInt32LE(PULL.feed))
+    const feed = record.readUInt32LE(PULL.feed)
+    return this.#spans.awaitHistory(home, { kind: TOPIC_RECORD.pull, source, record, feed })
   }
 
   #entriesFrom(home: TopicHome, first: number): Buffer {
@@ -425,21 +429,14 @@ export class TopicHomes {
       this.#refused++
       return undefined
     }
-    const life = { epoch: this.#newEpoch(), offset: 0, activeMs: this.#clock.nowMs() }
+    const life = { epoch: this.#epochs.next(), offset: 0, activeMs: this.#clock.nowMs() }
     const home = new TopicHome(name, slot, definition, life, this.#options.recentBytes)
     this.#remember(home)
     return home
   }
 
-  /** A new life is told from every earlier one, also of an earlier process: who was there before missed something. */
-  #newEpoch(): number {
-    const epoch = this.#clock.wallMs() * EPOCHS_PER_MS + Math.floor(this.#options.random() * EPOCHS_PER_MS)
-    this.#lastEpoch = Math.max(this.#lastEpoch + 1, Math.floor(epoch))
-    return this.#lastEpoch
-  }
-
   /** A topic that spans hosts begins here, or begins anew. */
-  #began(name: string, slot: number, definition: TopicDefinition, { epoch, offset }: LogPosition): TopicHome {
+  #began({ name, slot, definition }: SpannedTopic, { epoch, offset }: LogPosition): TopicHome {
     const before = this.#homes.get(name)
     const life = { epoch, offset, activeMs: this.#clock.nowMs() }
     const home = new TopicHome(name, slot, definition, life, this.#options.recentBytes)

@@ -3,7 +3,8 @@
 // new, or was cut off, finds in the log what it needs.
 //
 // While the server is away, what is published here reaches the subscribers of this host alone, in an epoch of its own; it
-// is counted, and no other host ever hears of it. Who subscribes to a topic that this host does not have yet waits.
+// is counted, and no other host ever hears of it. Afterwards they go on where they left the others. Who subscribes to a
+// topic that this host does not have yet waits.
 import type { Bridge, LogPosition } from '../bridge/bridge.ts'
 import type { Clock } from '../lib/clock.ts'
 import { PolyloopError } from '../lib/errors.ts'
@@ -30,10 +31,21 @@ export interface TopicSpanOptions {
   readonly unpublished: Cell
 }
 
+/** A topic, as it is known also without its home. */
+export type SpannedTopic = Pick<TopicHome, 'name' | 'slot' | 'definition'>
+
+/** What a relay asks, to be answered when the topic is there: its record, from a thread and for one of its feeds. */
+export interface Question {
+  readonly kind: number
+  readonly source: number
+  readonly feed: number
+  readonly record: Buffer
+}
+
 /** What becomes of homes. */
 export interface SpanEvents {
   /** The topic begins, or begins anew; undefined: there is no room for it. */
-  began(name: string, slot: number, definition: TopicDefinition, position: LogPosition): TopicHome | undefined
+  began(topic: SpannedTopic, position: LogPosition): TopicHome | undefined
   /** It goes on without the other hosts, in an epoch of its own. */
   alone(home: TopicHome): TopicHome
   entry(home: TopicHome, entry: TopicEntry): void
@@ -52,20 +64,11 @@ export interface SpanSurroundings {
   readonly random: () => number
 }
 
-interface Parked {
-  readonly kind: number
-  readonly source: number
-  readonly record: Buffer
-}
-
-interface Span {
-  readonly name: string
-  readonly slot: number
-  readonly definition: TopicDefinition
+interface Span extends SpannedTopic {
   follower: TopicFollower | undefined
   home: TopicHome | undefined
   /** By kind, thread and feed: a relay that asks again takes the place of its question. */
-  readonly parked: Map<string, Parked>
+  readonly parked: Map<string, Question>
   /** Whether what is kept before the home began is in its history. */
   filled: 'no' | 'filling' | 'yes'
   /** The server is away, and somebody has published here meanwhile. */
@@ -134,25 +137,16 @@ export class TopicSpans {
     )
   }
 
-  /** Keeps a record until the topic's home is there. False: there is no room. */
-  await(
-    name: string,
-    slot: number,
-    definition: TopicDefinition,
-    kind: number,
-    source: number,
-    record: Buffer,
-    feed: number,
-  ): boolean {
-    const span = this.#spans.get(name) ?? this.#begin(name, slot, definition)
-    return park(span, kind, source, record, feed)
+  /** Keeps a question until the topic's home is there. False: there is no room. */
+  await(topic: SpannedTopic, question: Question): boolean {
+    return park(this.#spans.get(topic.name) ?? this.#begin(topic), question)
   }
 
   /** Keeps a pull until what is kept before the home began is there. False: that is so already. */
-  awaitHistory(home: TopicHome, kind: number, source: number, record: Buffer, feed: number): boolean {
+  awaitHistory(home: TopicHome, question: Question): boolean {
     const span = this.#spans.get(home.name)
     if (span === undefined || span.filled === 'yes') return false
-    park(span, kind, source, record, feed)
+    park(span, question)
     if (span.filled === 'no') void this.#fill(span, home)
     return true
   }
@@ -160,8 +154,7 @@ export class TopicSpans {
   /** A home has come from another shard. */
   arrived(home: TopicHome): void {
     this.forget(home.name)
-    const { name, slot, definition, epoch, offset } = home
-    this.#begin(name, slot, definition, home, { epoch, offset })
+    this.#begin(home, home)
   }
 
   forget(name: string): void {
@@ -182,7 +175,7 @@ export class TopicSpans {
     for (const name of [...this.#spans.keys()]) this.forget(name)
   }
 
-  #begin(name: string, slot: number, definition: TopicDefinition, home?: TopicHome, from?: LogPosition): Span {
+  #begin({ name, slot, definition }: SpannedTopic, home?: TopicHome): Span {
     const span: Span = {
       name,
       slot,
@@ -198,18 +191,18 @@ export class TopicSpans {
     const inSlot = this.#bySlot.get(slot)
     if (inSlot === undefined) this.#bySlot.set(slot, new Set([span]))
     else inSlot.add(span)
-    this.#follow(span, from)
+    this.#follow(span, home, false)
     return span
   }
 
-  #follow(span: Span, from?: LogPosition): void {
+  #follow(span: Span, from: LogPosition | undefined, isReturning: boolean): void {
     const { bridge } = this.#options
     const { wheel, random } = this.#around
     const { name, definition } = span
     const { ttlSeconds } = logLimitsOf(definition)
     span.follower?.close()
     span.follower = new TopicFollower(
-      { bridge, wheel, log: logOfTopic(name), ttlSeconds, random, from },
+      { bridge, wheel, log: logOfTopic(name), ttlSeconds, random, from, isReturning },
       {
         began: (position) => this.#began(span, position),
         entry: (offset, payload) => this.#entry(span, offset, payload),
@@ -222,14 +215,15 @@ export class TopicSpans {
     )
   }
 
-  /** To the subscribers of this host alone; what it follows begins anew when the server is back. */
+  /** To the subscribers of this host alone; when the server is back they go on where they left the others. */
   #tellHere(span: Span, payload: Buffer): void {
     if (span.home === undefined) return
     if (!span.isAlone) {
       span.isAlone = true
       span.filled = 'yes'
+      const { epoch, offset } = span.home
       span.home = this.#events.alone(span.home)
-      this.#follow(span)
+      this.#follow(span, { epoch, offset }, true)
     }
     this.#events.entry(span.home, this.#entryOf(span.home, span.home.offset + 1, payload))
   }
@@ -241,11 +235,10 @@ export class TopicSpans {
   }
 
   #began(span: Span, position: LogPosition): void {
-    const { name, slot, definition } = span
     span.isAlone = false
-    span.home = this.#events.began(name, slot, definition, position)
+    span.home = this.#events.began(span, position)
     span.filled = position.offset === 0 ? 'yes' : 'no'
-    if (span.home === undefined) this.forget(name)
+    if (span.home === undefined) this.forget(span.name)
     else this.#unpark(span)
   }
 
@@ -295,9 +288,9 @@ export class TopicSpans {
   }
 }
 
-function park({ parked }: Span, kind: number, source: number, record: Buffer, feed: number): boolean {
-  const key = `${kind} ${source} ${feed}`
+function park({ parked }: Span, question: Question): boolean {
+  const key = `${question.kind} ${question.source} ${question.feed}`
   if (parked.size >= PARKED_MAX && !parked.has(key)) return false
-  parked.set(key, { kind, source, record: Buffer.from(record) })
+  parked.set(key, { ...question, record: Buffer.from(question.record) })
   return true
 }

@@ -11,6 +11,7 @@ import { TopicHomes } from '../../src/actor/topic-homes.ts'
 import type { TopicEncoder } from '../../src/actor/topic-message.ts'
 import { isForHome, isForRelay } from '../../src/actor/topic-record.ts'
 import { TopicRelay } from '../../src/actor/topic-relay.ts'
+import type { TopicSpanOptions } from '../../src/actor/topic-span.ts'
 import { DROP_REASONS, type DropReason } from '../../src/observe/family.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import type { Cell } from '../../src/observe/metrics.ts'
@@ -25,6 +26,10 @@ export const QUEUE_MAX = 8
 export interface WorldOptions {
   readonly threads: number
   readonly definitions: readonly TopicDefinition[]
+  /** Of threads from this one on: those of the code that a reload brings. */
+  readonly later?: { readonly thread: number; readonly definitions: readonly TopicDefinition[] }
+  /** Topics may span hosts. Then much happens in microtasks. */
+  readonly span?: TopicSpanOptions
   readonly encoders?: ReadonlyMap<string, TopicEncoder>
   /** Records a link holds; one more is refused. Default: no limit. */
   readonly linkMax?: number
@@ -50,7 +55,9 @@ export class TestThread {
 
   constructor(world: World, self: number, options: WorldOptions) {
     const { clock, wheel } = world.timers
-    const definitions = new Map(options.definitions.map((definition) => [definition.kind, definition]))
+    const { later } = options
+    const known = later !== undefined && self >= later.thread ? later.definitions : options.definitions
+    const definitions = new Map(known.map((definition) => [definition.kind, definition]))
     const { random = Math.random } = options
     const toThread = (
       thread: number,
@@ -86,6 +93,7 @@ export class TestThread {
       toThread,
       recentBytes: RECENT_BYTES,
       messageBytesMax: 64 * 1024,
+      span: options.span,
       ...(topicsMax === undefined ? {} : { topicsMax }),
     })
     this.relay = new TopicRelay({
