@@ -115,6 +115,23 @@ export class ChannelLog implements TopicListener {
     return () => void this.#reaching.delete(reaching)
   }
 
+  /** It knows its past, and what was up to that position. */
+  knows({ epoch, offset }: Position): boolean {
+    return this.#isReady && (epoch !== this.#epoch || offset <= this.#last)
+  }
+
+  /** Calls back when it does, perhaps at once. Answers how to wait no longer. */
+  whenKnows(position: Position, then: () => void): () => void {
+    let endReaching: (() => void) | undefined
+    const endReady = this.whenReady(() => {
+      endReaching = this.whenReaches(position, then)
+    })
+    return () => {
+      endReady()
+      endReaching?.()
+    }
+  }
+
   /** Subscriptions, those held back not included. */
   get size(): number {
     return this.#size

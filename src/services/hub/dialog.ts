@@ -79,7 +79,7 @@ export class Dialog {
       case 'unsubscribe':
         return this.#unsubscribe(request)
       case 'get_subscriptions': {
-        const channels = JSON.stringify([...member.subscriptions.keys()])
+        const channels = JSON.stringify(member.channels)
         member.send(
           'subscriptions',
           `{"type":"subscriptions","channels":${channels},"timestamp":"${member.timestamp}"${id}}`,
@@ -109,7 +109,7 @@ export class Dialog {
     const denied = wanted.filter((channel) => !allowed.includes(channel))
     for (const channel of allowed) {
       const log = logs.get(channel)
-      if (log === undefined || member.subscriptions.has(channel)) continue
+      if (log === undefined || member.has(channel)) continue
       member.subscribe(log)
       for (const cell of counters.channel(channel).subscriptions) cell.value++
     }
@@ -141,7 +141,7 @@ export class Dialog {
     if ('problem' in channels) return this.#fail(member, channels.problem, id)
     let changed = false
     for (const channel of channels) {
-      if (!member.subscriptions.has(channel)) continue
+      if (!member.has(channel)) continue
       changed = true
       member.unsubscribe(channel)
       this.#edge.counters.channel(channel).unsubscriptions.value++

@@ -88,7 +88,7 @@ export class HubEdge {
     this.verifier = new TokenVerifier({ secret: config.jwt.secret, requireExp: config.jwt.requireExp, clock })
     this.#subscribers = channels.map(() => 0)
     const failed = log.limited('hub.store_failed', LOGGED_PER_SECOND)
-    this.book = new SessionBook(bridge, clock, failed)
+    this.book = new SessionBook({ bridge, clock, after, failed, tokenTtlMs: config.tokenTtl })
     this.counters = hubCounters(metrics, {
       channels,
       subscribers: (channel) => this.subscribers(channel),
@@ -108,6 +108,8 @@ export class HubEdge {
       host: HOST,
       answer: (question) => this.#answer(question),
       notice: (notice) => this.#notice(notice),
+      // Questions may have been missed, and then who asked has taken what is here.
+      gap: () => this.book.doubt(),
     })
     const { shard, book } = this
     this.restorer = new Restorer({ book, bridge, line: this.#line, clock, after, shard, failed })
@@ -234,7 +236,7 @@ export class HubEdge {
   async stop(): Promise<void> {
     this.#cancelTidy()
     this.census.stop()
-    await this.book.settled()
+    await this.book.stop()
   }
 
   /** Main knows whether there are others. */

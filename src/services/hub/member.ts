@@ -1,27 +1,22 @@
-// One connection of a session: who it is, what it has subscribed to, how it comes back and how it goes. What its client
-// asks for is in dialog.ts.
-//
-//   awaiting ──channels know their past──▶ held ──recover, or in time──▶ replaying ──▶ open ──▶ gone
-//   (a restored one)     └── without offsets ──────────────────────────▶ replaying       gone: closed, or moved away
+// One connection of a session: who it is, how it comes back, how it moves and how it goes. What its client asks for is in
+// dialog.ts, what it gets of its channels in feed.ts.
 import { randomUUID } from 'node:crypto'
 import type { Connection } from '../../net/connection.ts'
 import type { CloseReason } from '../../observe/family.ts'
 import type { FrozenHeartbeat } from '../heartbeat.ts'
 import { actionData } from './action-data.ts'
-import { type ChannelLog, type Receiver, Subscription } from './channel-log.ts'
+import type { ChannelLog } from './channel-log.ts'
 import { type ClosedReason, closedReasonOf } from './counter.ts'
 import type { HubEdge, ListedClient } from './edge.ts'
-import { formOf, type HubEvent } from './event.ts'
+import { formOf } from './event.ts'
+import { Feed, type Recovery } from './feed.ts'
 import type { Identity } from './identity.ts'
 import { Pulse, type Pulsing } from './pulse.ts'
-import { mergedOf, Replay } from './replay.ts'
 import type { Options, Position } from './request.ts'
 import { Session } from './session.ts'
-import type { KeptPosition, SessionRecord } from './session-record.ts'
+import type { LiveSession } from './session-book.ts'
+import type { SessionRecord } from './session-record.ts'
 import { CLOSE, errorJson, type FrameType, TEXT, timestampOf } from './text.ts'
-
-/** A client that knows its offsets says so at once after its session was restored; otherwise it gets what was buffered. */
-export const RECOVER_WAIT_MS = 2_000
 
 /** A member on its way to another shard; structured-cloneable. */
 export interface FrozenMember {
@@ -40,17 +35,18 @@ export interface Restored {
   readonly options: Options
 }
 
-export class Member implements Receiver, Pulsing {
+export class Member implements LiveSession, Pulsing {
   readonly session: Session
   readonly clientId: string
   readonly connection: Connection<Member>
   readonly edge: HubEdge
-  readonly subscriptions = new Map<string, Subscription>()
-  #state: 'awaiting' | 'held' | 'replaying' | 'open' | 'gone' = 'open'
+  readonly #feed: Feed
+  /** Closed, or moved away. */
+  #isGone = false
   /** A request is being answered: nothing more is read until then. */
   #isBusy = false
-  #replay: Replay | undefined
-  #cancelHold: (() => void) | undefined
+  /** What the bridge is being told. */
+  #writes = 0
   #cancelExpiry: (() => void) | undefined
   #pulse: Pulse | undefined
   #openedMs: number
@@ -64,6 +60,7 @@ export class Member implements Receiver, Pulsing {
     this.connection = connection
     this.session = session
     this.clientId = clientId
+    this.#feed = new Feed(edge, connection, formOf(session.options, connection.wire), () => this.#goOn())
     this.#openedMs = clock.nowMs()
     this.#connectedWallMs = clock.wallMs()
   }
@@ -81,8 +78,8 @@ export class Member implements Receiver, Pulsing {
   }
 
   static restored(edge: HubEdge, connection: Connection<Member>, { record, identity, options }: Restored): Member {
-    const { id, buckets } = record
-    const session = new Session(edge.sessionRules, { id, identity, options }, { buckets })
+    const { id, buckets, restores } = record
+    const session = new Session(edge.sessionRules, { id, identity, options }, { buckets, restores })
     const member = new Member(edge, connection, session, randomUUID())
     member.#begin(true)
     member.#return(record)
@@ -98,12 +95,11 @@ export class Member implements Receiver, Pulsing {
     for (const [index, [channel, epoch, offset]] of record.positions.entries()) {
       const log = edge.logs.get(channel)
       if (log === undefined) continue // the new configuration has no such channel
-      const subscription = member.#hold(log, { epoch, offset })
-      subscription.from = froms[index] ?? subscription.from
+      member.#feed.hold(log, { epoch, offset }, froms[index])
     }
-    member.#caughtUp(record.positions, () => member.#startReplay([], false))
-    // Whoever looks for the session has to look here.
-    member.persist()
+    member.#feed.catchUp(() => member.#feed.goOn())
+    // Whoever looks for the session has to look here, unless somebody has taken it while it was on its way.
+    member.#write(edge.book.claim(member))
     return member
   }
 
@@ -116,7 +112,7 @@ export class Member implements Receiver, Pulsing {
   }
 
   get isGone(): boolean {
-    return this.#state === 'gone'
+    return this.#isGone
   }
 
   listed(): ListedClient {
@@ -126,7 +122,7 @@ export class Member implements Receiver, Pulsing {
       client_id: this.clientId,
       user_id: this.session.identity.userId,
       connected_at: this.#connectedWallMs / 1_000,
-      channels: [...this.subscriptions.keys()],
+      channels: this.channels,
       last_heartbeat: (clock.wallMs() - (clock.nowMs() - heardMs)) / 1_000,
     }
   }
@@ -145,17 +141,9 @@ export class Member implements Receiver, Pulsing {
     counters.sentBytes.observe(json.length)
   }
 
-  get isOpen(): boolean {
-    return this.connection.open
-  }
-
-  deliver(frames: Buffer, messages: number): void {
-    this.connection.sendShared(frames, messages)
-  }
-
   /** The client has read most of what waited for it. */
   caughtUp(): void {
-    if (this.#state === 'replaying') this.#pump()
+    this.#feed.caughtUp()
   }
 
   ponged(): void {
@@ -180,64 +168,40 @@ export class Member implements Receiver, Pulsing {
 
   /** Nothing of it is under way: it may move. */
   get settled(): boolean {
-    return this.#state === 'open' && !this.#isBusy
+    return this.#feed.isLevel && !this.#isBusy && this.#writes === 0
   }
 
   // ---- subscriptions ----------------------------------------------------------------------------------------------
 
+  /** In the order of subscription. */
+  get channels(): readonly string[] {
+    return [...this.#feed.subscriptions.keys()]
+  }
+
+  has(channel: string): boolean {
+    return this.#feed.subscriptions.has(channel)
+  }
+
   subscribe(log: ChannelLog): void {
-    if (this.subscriptions.has(log.channel)) return
-    log.enter(this.#hold(log, log.position))
+    this.#feed.subscribe(log)
   }
 
   unsubscribe(channel: string): void {
-    const subscription = this.subscriptions.get(channel)
-    if (subscription === undefined) return
-    subscription.log.leave(subscription)
-    this.subscriptions.delete(channel)
-    this.edge.count(channel, -1)
+    this.#feed.unsubscribe(channel)
   }
 
   setOptions(options: Options): void {
     this.session.options = options
-    const form = formOf(options, this.connection.wire)
-    for (const subscription of this.subscriptions.values()) subscription.log.reform(subscription, form)
+    this.#feed.reform(formOf(options, this.connection.wire))
   }
 
-  /** The client is about to say what it got last: what is held for it waits for that. */
+  /** The client is about to say what it got last. */
   expectRecover(): void {
-    this.#cancelHold?.()
+    this.#feed.expectRecover()
   }
 
-  /**
-   * The client says what it got last. Answers how many events of each channel it will get, and whether that is all it
-   * missed; `start` sends them, behind the reply.
-   */
-  recover(positions: ReadonlyMap<string, Position>): {
-    readonly channels: ReadonlyMap<string, { readonly recovered: boolean; readonly missed: number }>
-    readonly start: () => void
-  } {
-    const channels = new Map<string, { recovered: boolean; missed: number }>()
-    const lists: (readonly HubEvent[])[] = []
-    for (const [channel, position] of positions) {
-      const subscription = this.subscriptions.get(channel)
-      if (subscription === undefined) {
-        channels.set(channel, { recovered: false, missed: 0 })
-        continue
-      }
-      const missed = this.#missedBy(subscription, position)
-      channels.set(channel, { recovered: subscription.log.reaches(position), missed: missed.length })
-      lists.push(missed)
-      subscription.from = this.#sentFrom(subscription, position)
-    }
-    const wasHeld = this.#state === 'held'
-    for (const [channel, subscription] of this.subscriptions) {
-      // It has never got an event of those it does not name: what was buffered is all it missed.
-      if (wasHeld && !positions.has(channel)) lists.push(subscription.log.after(subscription.held))
-      subscription.log.leave(subscription)
-      subscription.held = subscription.log.position
-    }
-    return { channels, start: () => this.#startReplay(mergedOf(lists), false) }
+  recover(positions: ReadonlyMap<string, Position>): Recovery {
+    return this.#feed.recover(positions)
   }
 
   // ---- reconnection tokens ----------------------------------------------------------------------------------------
@@ -245,7 +209,7 @@ export class Member implements Receiver, Pulsing {
   /** Undefined: it could not be kept where others would find it. */
   async issueToken(): Promise<string | undefined> {
     const minted = this.session.mint()
-    if (await this.edge.book.save(this.#record(true))) return minted.token.text
+    if (await this.edge.book.keep(this)) return minted.token.text
     this.session.withdraw(minted)
     return undefined
   }
@@ -256,8 +220,10 @@ export class Member implements Receiver, Pulsing {
 
   /** What the bridge keeps of it has changed. */
   persist(): void {
-    if (this.session.hasTokens) void this.edge.book.save(this.#record(true))
+    if (this.session.hasTokens) this.#write(this.edge.book.keep(this))
   }
+
+  // ---- LiveSession ------------------------------------------------------------------------------------------------
 
   surrender(digest: string, userId: string | null | undefined): SessionRecord | undefined {
     if (!this.session.isOpenedBy(digest, userId)) return undefined
@@ -265,6 +231,15 @@ export class Member implements Receiver, Pulsing {
     this.session.voidTokens()
     this.end('resumed', CLOSE.resumed)
     return record
+  }
+
+  kept(): SessionRecord | undefined {
+    return this.session.hasTokens ? this.#record(true) : undefined
+  }
+
+  lost(): void {
+    this.session.voidTokens()
+    this.end('resumed', CLOSE.resumed)
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
@@ -293,12 +268,12 @@ export class Member implements Receiver, Pulsing {
   }
 
   freeze(): FrozenMember {
-    const froms = [...this.subscriptions.values()].map(({ from }) => from)
+    const froms = [...this.#feed.subscriptions.values()].map(({ from }) => from)
     const record = this.#record(true)
     const heartbeat = this.#pulse?.freeze()
     this.#disconnect()
     this.edge.remove(this)
-    this.#state = 'gone'
+    this.#isGone = true
     const { clientId } = this
     return { record, clientId, openedMs: this.#openedMs, connectedWallMs: this.#connectedWallMs, heartbeat, froms }
   }
@@ -344,115 +319,30 @@ export class Member implements Receiver, Pulsing {
     for (const [channel, epoch, offset] of record.positions) {
       const log = edge.logs.get(channel)
       if (log === undefined || !edge.permissions.maySubscribe(session.identity.role, channel)) denied.push(channel)
-      else this.#hold(log, { epoch, offset })
+      else this.#feed.hold(log, { epoch, offset })
     }
-    this.#caughtUp(record.positions, () => this.#restored(denied, record.owner === null))
+    const isExact = record.owner === null
+    this.#feed.catchUp(() => this.#restored(isExact, denied.splice(0)))
   }
 
-  /** `isExact`: where it stood is known; else its shard died, and only a client with offsets can tell what comes twice. */
-  #restored(denied: readonly string[], isExact: boolean): void {
-    const { edge, session, clientId } = this
-    const { offsets } = session.options
-    let dropped = 0
-    for (const subscription of this.subscriptions.values()) {
-      const { log, held } = subscription
-      dropped += log.lostAfter(held)
-      if (isExact || offsets) continue
-      dropped += log.after(held).length
-      subscription.held = log.position
-    }
-    const all = mergedOf([...this.subscriptions.values()].map(({ log, held }) => log.after(held)))
-    const surplus = Math.max(0, all.length - edge.context.config.bufferSize)
-    const missed = surplus === 0 ? all : all.slice(surplus)
-    edge.counters.overflow.value += dropped + surplus
+  /** Told again, for channels that were not known in time. */
+  #restored(isExact: boolean, denied: readonly string[]): void {
+    const { session, clientId } = this
+    const { identity, options } = session
+    const past = this.#feed.past(isExact, options.offsets)
+    const { missed, dropped } = past
     const refused = denied.length === 0 ? '' : `,"denied":${JSON.stringify(denied)}`
-    const channels = JSON.stringify([...this.subscriptions.keys()])
+    const channels = JSON.stringify(this.channels)
     this.send(
       'session_restored',
-      `{"type":"session_restored","reconnected":true,"client_id":"${clientId}","user_id":${JSON.stringify(session.identity.userId)},"channels":${channels}${refused},"missed":${missed.length},"dropped":${dropped + surplus},"timestamp":"${this.timestamp}"}`,
+      `{"type":"session_restored","reconnected":true,"client_id":"${clientId}","user_id":${JSON.stringify(identity.userId)},"channels":${channels}${refused},"missed":${missed.length},"dropped":${dropped},"timestamp":"${this.timestamp}"}`,
     )
-    if (!offsets) {
-      for (const subscription of this.subscriptions.values()) subscription.held = subscription.log.position
-      this.#startReplay(missed, true)
-      return
-    }
-    this.#state = 'held'
-    this.#goOn()
-    this.#cancelHold = edge.context.after(RECOVER_WAIT_MS, () => this.#unhold())
-  }
-
-  /** The client did not say what it got. */
-  #unhold(): void {
-    const lists = [...this.subscriptions.values()].map((subscription) => {
-      const { log, held } = subscription
-      if (subscription.index < 0) subscription.held = log.position
-      return subscription.index < 0 ? log.after(held) : []
-    })
-    this.#startReplay(mergedOf(lists).slice(-this.edge.context.config.bufferSize), true)
-  }
-
-  #missedBy(subscription: Subscription, position: Position): readonly HubEvent[] {
-    const { log, from } = subscription
-    const behind = log.after(position)
-    if (subscription.index < 0) return behind
-    // It has been sent everything behind `from` already.
-    const sentFrom = from.epoch === log.position.epoch ? from.offset : 0
-    return behind.filter(({ offset }) => offset <= sentFrom)
-  }
-
-  /** Where everything it is sent on this connection begins, when it is sent what is behind `position`, too. */
-  #sentFrom({ log, from, index }: Subscription, position: Position): Position {
-    const { epoch, offset } = log.position
-    // All there is of this epoch.
-    if (index >= 0 && from.epoch !== epoch) return from
-    if (position.epoch !== epoch) return position
-    return { epoch, offset: Math.min(position.offset, index < 0 ? offset : from.offset) }
-  }
-
-  #hold(log: ChannelLog, position: Position): Subscription {
-    const subscription = new Subscription(log, this, formOf(this.session.options, this.connection.wire), position)
-    this.subscriptions.set(log.channel, subscription)
-    this.edge.count(log.channel, 1)
-    return subscription
-  }
-
-  /** When all its channels know of everything that there was before. */
-  #caughtUp(positions: readonly KeptPosition[], then: () => void): void {
-    this.#state = 'awaiting'
-    this.connection.pause()
-    void this.edge.catchUp(positions).then(() => {
-      if (!this.isGone) then()
-    })
-  }
-
-  #startReplay(events: readonly HubEvent[], isBuffered: boolean): void {
-    if (this.isGone) return
-    this.#state = 'replaying'
-    const held = [...this.subscriptions.values()].filter(({ index }) => index < 0)
-    this.#replay = new Replay(this.connection, held, events, isBuffered)
-    this.#pump()
-  }
-
-  #pump(): void {
-    const replay = this.#replay
-    if (replay === undefined) return
-    const { counters } = this.edge
-    const done = replay.pump((event, subscription) => {
-      counters.channel(event.channel)[event.typeIn(subscription?.form ?? 0)].value++
-    })
-    if (this.isGone) return
-    if (!done) {
-      this.connection.pause()
-      return
-    }
-    this.#replay = undefined
-    this.#state = 'open'
-    this.#goOn()
+    this.#feed.give(past, options.offsets)
   }
 
   /** Reads on, if nothing keeps it from that. */
   #goOn(): void {
-    const waits = this.#isBusy || this.#state === 'awaiting' || this.#state === 'replaying'
+    const waits = this.#isBusy || this.#feed.keepsWaiting
     if (waits || !this.connection.paused) {
       if (!waits) this.connection.lookAgain()
       return
@@ -462,15 +352,16 @@ export class Member implements Receiver, Pulsing {
     this.connection.lookAgain()
   }
 
-  #record(isOpen: boolean): SessionRecord {
-    const positions = [...this.subscriptions.values()].map((subscription) => this.#positionOf(subscription))
-    return this.session.record(positions, isOpen)
+  #write(written: Promise<unknown>): void {
+    this.#writes++
+    void written.then(() => {
+      this.#writes--
+      this.connection.lookAgain()
+    })
   }
 
-  #positionOf(subscription: Subscription): KeptPosition {
-    const { log, position, index } = subscription
-    if (index < 0 && this.#replay !== undefined) return this.#replay.positionOf(subscription)
-    return [log.channel, position.epoch, position.offset]
+  #record(isOpen: boolean): SessionRecord {
+    return this.session.record(this.#feed.positions(), isOpen)
   }
 
   /** Once, when its connection ends. */
@@ -479,18 +370,14 @@ export class Member implements Receiver, Pulsing {
     const record = this.#record(false)
     this.#disconnect()
     this.edge.remove(this)
-    this.#state = 'gone'
+    this.#isGone = true
     this.edge.book.park(record)
     this.edge.tellConnection(this, 'client.disconnected', { reason: this.#closedAs ?? 'error' })
   }
 
   #disconnect(): void {
-    this.#cancelHold?.()
     this.#cancelExpiry?.()
     this.#pulse?.stop()
-    for (const subscription of this.subscriptions.values()) {
-      subscription.log.leave(subscription)
-      this.edge.count(subscription.log.channel, -1)
-    }
+    this.#feed.end()
   }
 }

@@ -1,6 +1,6 @@
-// How a session is found again by a reconnection token: with a connection on this shard, on its way to the bridge, in the
-// bridge, or with a connection of another shard or host, which gives it up. Whoever takes the session wins; with it all its
-// tokens are void. [PROTOCOLS 4.7]
+// How a session is found again by a reconnection token: with a connection on this shard, owed to the bridge, in the bridge,
+// or with a connection of another shard or host, which gives it up. Whoever takes the session wins, says so in the bridge,
+// and with it all its tokens are void. [PROTOCOLS 4.7]
 import type { Bridge } from '../../bridge/bridge.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { errorFields, type LimitedLogger } from '../../observe/logger.ts'
@@ -55,11 +55,13 @@ export class Restorer<Live extends LiveSession> {
   async restore(token: ReconnectionToken, identity: Identity | undefined): Promise<SessionRecord | undefined> {
     const { failed, shard, line, book } = this.#options
     try {
-      const record = await this.#find(token, identity)
-      if (record !== undefined) {
-        book.back(record.id)
-        if (record.from !== shard) line.tell(record.from, { back: record.id })
-      }
+      const found = await this.#find(token, identity)
+      if (found === undefined) return undefined
+      book.back(found.id)
+      if (found.from !== shard) line.tell(found.from, { back: found.id })
+      const record = { ...found, restores: found.restores + 1 }
+      // Whoever else believes to have it finds this, which opens to nobody.
+      void book.save({ ...record, owner: shard, tokens: [] })
       return record
     } catch (error) {
       failed.warn(errorFields(error))
@@ -75,16 +77,14 @@ export class Restorer<Live extends LiveSession> {
 
   /** Another shard, or this one, wants a session that may be here. */
   surrender({ session, digest, user }: Surrender): Surrendered {
-    const { book, clock } = this.#options
+    const { book } = this.#options
+    // It is being written, or may be lost: who wants it has to look again.
+    if (book.pending(session) !== undefined) return { state: 'unknown' }
     const live = book.live.get(session)
-    const parting = live === undefined ? book.parting(session) : undefined
-    if (live === undefined && parting === undefined) return { state: 'unknown' }
-    let record: SessionRecord | undefined
-    if (live !== undefined) record = live.surrender(digest, user)
-    else if (parting !== undefined && opens(parting, digest, user, clock.wallMs())) record = book.takeParting(session)
-    if (record === undefined) return { state: 'refused' }
-    // Behind whatever was on its way there.
-    void book.remove(session)
+    const record = live === undefined ? this.#owed(session) : live.surrender(digest, user)
+    if (live === undefined && record === undefined) return { state: 'unknown' }
+    if (record === undefined || (live === undefined && !this.#isFor(record, digest, user))) return { state: 'refused' }
+    book.forget(session)
     return { state: 'record', record }
   }
 
@@ -92,14 +92,21 @@ export class Restorer<Live extends LiveSession> {
     { sessionId, digest }: ReconnectionToken,
     identity: Identity | undefined,
   ): Promise<SessionRecord | undefined> {
-    const { bridge, line, clock, shard } = this.#options
+    const { bridge, line, shard, book } = this.#options
     const user = identity === undefined ? {} : { user: identity.userId }
     const wanted: Surrender = { ask: 'surrender', session: sessionId, digest, ...user }
+    const key = keyOfSession(sessionId)
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      await book.pending(sessionId)
       const here = this.surrender(wanted)
       if (here.state !== 'unknown') return recordIn(here)
-      const found = decodeRecord(await bridge.get({ key: keyOfSession(sessionId) }))
-      if (found === undefined || !opens(found, digest, wanted.user, clock.wallMs())) return undefined
+      const found = decodeRecord(await bridge.get({ key }))
+      if (found === undefined && attempt === 0) {
+        // Somebody may just look whether he still has it, and has it in hand.
+        await this.#pause()
+        continue
+      }
+      if (found === undefined || !this.#isFor(found, digest, wanted.user)) return undefined
       if (found.owner === shard && attempt < MOVED_ATTEMPTS) {
         // It was here, and has moved: its new shard is about to say so.
         await this.#pause()
@@ -116,14 +123,25 @@ export class Restorer<Live extends LiveSession> {
           continue
         }
       }
-      const taken = decodeRecord(await bridge.take({ key: keyOfSession(sessionId) }))
+      const taken = decodeRecord(await bridge.take({ key }))
       if (taken === undefined) return undefined
-      if (opens(taken, digest, wanted.user, clock.wallMs())) return taken
-      // It was written anew in between, and this token is not among those any more.
-      await this.#options.book.save(taken)
-      return undefined
+      const isFound = taken.owner === null || taken.owner === found.owner
+      if (isFound && this.#isFor(taken, digest, wanted.user)) return taken
+      // It was written anew in between: somebody else has it, or this token is not among its any more.
+      await book.save(taken)
     }
     return undefined
+  }
+
+  /** What a shard keeps for others that it could not give back is not its to give. */
+  #owed(session: string): SessionRecord | undefined {
+    const { book, shard } = this.#options
+    const record = book.owed(session)
+    return record?.owner === null || record?.owner === shard ? record : undefined
+  }
+
+  #isFor(record: SessionRecord, digest: string, user: string | null | undefined): boolean {
+    return opens(record, digest, user, this.#options.clock.wallMs())
   }
 
   #pause(): Promise<void> {

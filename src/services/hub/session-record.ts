@@ -31,6 +31,8 @@ export interface SessionRecord {
   readonly owner: string | null
   /** Whoever had the connection last: it counts what waits for the session. */
   readonly from: string
+  /** How often somebody has gone on with it by a token: of two records the one with more is right. */
+  readonly restores: number
 }
 
 export function recordOf(parts: Omit<SessionRecord, 'version'>): SessionRecord {
@@ -47,7 +49,7 @@ export function decodeRecord(bytes: Uint8Array | undefined): SessionRecord | und
   try {
     const value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as unknown
     const isRecord = typeof value === 'object' && value !== null && 'version' in value && value.version === VERSION
-    return isRecord ? (value as SessionRecord) : undefined
+    return isRecord ? ({ restores: 0, ...value } as SessionRecord) : undefined
   } catch {
     // Somebody else uses our keys: that is no session.
     return undefined

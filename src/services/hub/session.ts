@@ -35,19 +35,21 @@ export class Session {
   options: Options
   readonly buckets: RateBuckets
   readonly #rules: SessionRules
+  readonly #restores: number
   #tokens: readonly KeptToken[]
 
   /** `known`: as it was before. */
   constructor(
     rules: SessionRules,
     { id, identity, options }: Pick<SessionRecord, 'id' | 'identity' | 'options'>,
-    known?: Partial<Pick<SessionRecord, 'buckets' | 'tokens'>>,
+    known?: Partial<Pick<SessionRecord, 'buckets' | 'tokens' | 'restores'>>,
   ) {
     this.id = id
     this.identity = identity
     this.options = options
     this.buckets = new RateBuckets(rules.rates, known?.buckets)
     this.#tokens = known?.tokens ?? []
+    this.#restores = known?.restores ?? 0
     this.#rules = rules
   }
 
@@ -88,6 +90,7 @@ export class Session {
     const { clock, shard } = this.#rules
     const tokens = validTokens(this.#tokens, clock.wallMs())
     const owner = isOpen ? shard : null
-    return recordOf({ id, identity, options, buckets: buckets.freeze(), tokens, positions, owner, from: shard })
+    const known = { id, identity, options, buckets: buckets.freeze(), tokens, restores: this.#restores }
+    return recordOf({ ...known, positions, owner, from: shard })
   }
 }

@@ -43,6 +43,8 @@ export interface LineOptions {
   /** The parts of an answer; undefined: not one of mine. */
   readonly answer: (question: unknown) => readonly unknown[] | undefined
   readonly notice: (notice: unknown) => void
+  /** What others asked of this shard, or told it, may be missing. */
+  readonly gap: () => void
 }
 
 interface Waiting {
@@ -59,8 +61,9 @@ export class ShardLine {
 
   constructor(options: LineOptions) {
     this.#options = options
-    this.#listen(channelOfShard(options.shard))
-    this.#listen(channelOfHost(options.host))
+    this.#listen(channelOfShard(options.shard), options.gap)
+    // What was asked meanwhile ends by its time limit.
+    this.#listen(channelOfHost(options.host), () => {})
   }
 
   /** A question to one shard. Never rejects. */
@@ -112,14 +115,15 @@ export class ShardLine {
     return this.#options.bridge.publish({ channel, payload: Buffer.from(JSON.stringify(message)) })
   }
 
-  #listen(channel: string): void {
+  #listen(channel: string, gap: () => void, isAgain = false): void {
     const { bridge, after } = this.#options
-    const { confirmed } = bridge.subscribe(channel, {
-      message: (payload) => this.#hear(payload),
-      // What was asked meanwhile ends by its time limit.
-      gap: () => {},
-    })
-    confirmed.catch(() => after(LISTEN_AGAIN_MS, () => this.#listen(channel)))
+    const { confirmed } = bridge.subscribe(channel, { message: (payload) => this.#hear(payload), gap })
+    confirmed.then(
+      () => {
+        if (isAgain) gap()
+      },
+      () => after(LISTEN_AGAIN_MS, () => this.#listen(channel, gap, true)),
+    )
   }
 
   #hear(payload: Buffer): void {
