@@ -1,16 +1,17 @@
-// The audience of a hub, or of a bare `ws` server, as a program: subscribers that count frames, and a publisher whose next
-// message follows when everybody has the last. Arguments: one JSON object; prints one.
+// The audience of a hub, of a bare `ws` server or of a room of Socket.IO, as a program: subscribers that count frames, and
+// a publisher whose next message follows when everybody has the last. Arguments: one JSON object; prints one.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { WebSocket } from 'ws'
 import { FrameCounter } from './frame-counter.ts'
+import { HUB_DIALECTS, type HubPeer } from './hub-dialect.ts'
 import { cpuNsOf, usageOf } from './process-usage.ts'
 
 export interface AudienceOrder {
   readonly port: number
   readonly pids: readonly number[]
-  readonly kind: 'hub' | 'ws'
+  readonly kind: HubPeer
   readonly isCompressed: boolean
   /** Of an administrator. */
   readonly token: string
@@ -27,7 +28,6 @@ export interface AudienceReport {
   readonly p99Ms: number
 }
 
-const CHANNEL = 'metrics'
 const HEAD_END = '\r\n\r\n'
 const OPENING_MAX = 200
 const ADDRESSES = 5
@@ -57,23 +57,24 @@ async function all(count: number, action: () => void): Promise<void> {
 }
 
 /** Ready when it has subscribed. */
-function open({ port, kind, isCompressed }: AudienceOrder, index: number): Promise<void> {
+function open(order: AudienceOrder, index: number): Promise<void> {
+  const { port, kind, isCompressed } = order
+  const dialect = HUB_DIALECTS[kind]
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const socket = connect({ host: '127.0.0.1', port, localAddress: `127.0.0.${1 + (index % ADDRESSES)}`, noDelay: true })
-  const path = kind === 'hub' ? `/ws${isCompressed ? '?compression=gzip' : ''}` : '/?session=s'
   const extension =
-    kind === 'ws' && isCompressed
+    isCompressed && dialect.compressesByExtension
       ? 'Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n'
       : ''
   const counter = new FrameCounter()
-  /** `connected` and `subscribed`; or `ready`. */
-  const wanted = kind === 'hub' ? 2 : 1
+  const hello = dialect.hello('subscriber')
+  const wanted = dialect.greetings.subscriber
   let head = Buffer.alloc(0)
   let isUpgraded = false
   socket.on('error', reject)
   socket.on('connect', () => {
     socket.write(
-      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${extension}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+      `GET ${dialect.path('subscriber', order)} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${extension}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
     )
   })
   socket.on('data', (bytes: Buffer) => {
@@ -83,7 +84,7 @@ function open({ port, kind, isCompressed }: AudienceOrder, index: number): Promi
       if (end < 0) return
       assert.equal(head.toString('latin1', 9, 12), '101')
       isUpgraded = true
-      if (kind === 'hub') socket.write(maskedFrame(`{"type":"subscribe","channel":"${CHANNEL}"}`))
+      if (hello !== undefined) socket.write(maskedFrame(hello))
       bytes = head.subarray(end + HEAD_END.length)
     }
     const before = counter.frames
@@ -109,20 +110,27 @@ async function openAll(order: AudienceOrder): Promise<void> {
   await Promise.all(Array.from({ length: OPENING_MAX }, worker))
 }
 
-async function publisherOf({ port, kind, token }: AudienceOrder): Promise<WebSocket> {
-  const path = kind === 'hub' ? `/ws?token=${token}` : '/?session=publisher'
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { perMessageDeflate: false })
-  await once(socket, 'message')
+async function publisherOf(order: AudienceOrder): Promise<WebSocket> {
+  const dialect = HUB_DIALECTS[order.kind]
+  const url = `ws://127.0.0.1:${order.port}${dialect.path('publisher', order)}`
+  const socket = new WebSocket(url, { perMessageDeflate: false })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  socket.on('error', reject)
+  let left = dialect.greetings.publisher
+  socket.on('message', () => {
+    if (--left === 0) resolve()
+  })
+  await once(socket, 'open')
+  const hello = dialect.hello('publisher')
+  if (hello !== undefined) socket.send(hello)
+  await promise
   return socket
 }
 
 function messageOf({ kind, textBytes }: AudienceOrder, number: number): string {
   const words = 'the quick brown fox jumps over the lazy dog '
   const text = `${number} ${words.repeat(Math.ceil(textBytes / words.length))}`.slice(0, textBytes)
-  const data = JSON.stringify({ text })
-  if (kind === 'hub') return `{"type":"broadcast","channel":"${CHANNEL}","event_type":"tick","data":${data}}`
-  // As many bytes as an event of the hub has.
-  return `{"channel":"${CHANNEL}","timestamp":"2026-01-01T00:00:00.000Z","event_type":"tick","data":${data}}`
+  return HUB_DIALECTS[kind].publish(JSON.stringify({ text }))
 }
 
 async function publishFor(order: AudienceOrder, publisher: WebSocket, ms: number): Promise<number> {

@@ -18,7 +18,7 @@ export function listenWithRoom(options: Partial<ServerOptions>, listening: (serv
   })
   server.on('connection', (socket) => {
     if (socket.handshake.query.session === 'publisher') {
-      socket.on('publish', (payload: string) => server.to(ROOM).emit('m', payload))
+      socket.on('publish', (payload: unknown) => server.to(ROOM).emit('m', payload))
     } else void socket.join(ROOM)
     socket.emit('m', 'ready')
   })

@@ -105,7 +105,7 @@ test('hub hosts: a host dies, and each of its clients ends with every event once
   })
   await crowd.caughtUp(await press.stop())
   context.diagnostic(`${COUNT} clients of a dead host back after ${storm.backMs.toFixed(0)} ms`)
-  assert.deepEqual({ ...storm, backMs: 0 }, { backMs: 0, fresh: 0, gaps: 0, wrong: 0 })
+  assert.deepEqual([storm.fresh, storm.gaps, storm.wrong], [0, 0, 0])
 })
 
 test('hub hosts: a host drains, and what its clients are told opens their sessions on another', async () => {
