@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { systemClock } from '../src/lib/clock.ts'
-import { encodeValue } from '../src/lib/codec.ts'
 import { createLogger } from '../src/observe/logger.ts'
 import { CALL_AT, OUTCOME, type SendRecord } from '../src/ring/call-record.ts'
 import { createEngine } from '../src/store/create-engine.ts'
+import { MessageWriter } from '../src/store/message-record.ts'
 import { StoreClient } from '../src/store/store-client.ts'
 import type { StoreCall, StoreEngine } from '../src/store/store-engine.ts'
 import { STORE_LIMITS, StoreHost } from '../src/store/store-host.ts'
-import { OPERATIONS, STORE_RECORD } from '../src/store/store-record.ts'
+import { OPERATIONS, STORE_RECORD, STORE_TAG } from '../src/store/store-record.ts'
 import { createNodeWheel } from '../src/timer/node-wheel.ts'
 import { defineBench, type Figure, interleave, median, type Ratio, ratioOf } from './harness.ts'
 
@@ -122,9 +122,9 @@ function hostAlone(engine: StoreEngine): Subject {
     stored++
     return true
   })
-  const { tag, bytes, start, end } = encodeValue(argument)
-  const head = Buffer.from([1, 0, 0, 0, OPERATIONS.indexOf('addMessage'), tag])
-  const record = Buffer.concat([head, bytes.subarray(start, end)])
+  const writer = new MessageWriter()
+  const head = Buffer.from([1, 0, 0, 0, OPERATIONS.indexOf('addMessage'), STORE_TAG.message])
+  const record = Buffer.concat([head, writer.bytes.subarray(0, writer.write(argument))])
   return {
     commit: (size) => {
       for (let index = 0; index < size; index++) host.receive(SOURCE, STORE_RECORD.call, record)

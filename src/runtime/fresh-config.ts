@@ -10,7 +10,7 @@ import { RECORD_LAYOUT } from '../net/record.ts'
 import { FIGURE_LAYOUT } from '../observe/figure.ts'
 import * as CALL_LAYOUT from '../ring/call-record.ts'
 import { RING_LAYOUT_VERSION } from '../ring/record.ts'
-import { OPERATIONS } from '../store/store-record.ts'
+import * as STORE_LAYOUT from '../store/store-record.ts'
 import { within } from './control.ts'
 import { loadEffectiveConfig } from './effective-config.ts'
 import { entryPoint } from './entry-point.ts'
@@ -51,7 +51,7 @@ export const LAYOUT = [
   RING_LAYOUT_VERSION,
   RECORD_LAYOUT,
   JSON.stringify(CALL_LAYOUT),
-  ...OPERATIONS,
+  JSON.stringify(STORE_LAYOUT),
   JSON.stringify(BRIDGE_LAYOUT),
 ].join(' ')
 

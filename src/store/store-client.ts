@@ -3,11 +3,12 @@
 import type { Clock } from '../lib/clock.ts'
 import { encodeValue } from '../lib/codec.ts'
 import { PolyloopError } from '../lib/errors.ts'
-import { CALL_HEAD_BYTES, numberOf, type SendRecord, settleCall, writeHead } from '../ring/call-record.ts'
+import { CALL_AT, CALL_HEAD_BYTES, numberOf, type SendRecord, settleCall, writeHead } from '../ring/call-record.ts'
 import { CallTable } from '../timer/call-table.ts'
 import type { TimerWheel } from '../timer/wheel.ts'
+import { MessageWriter, type NewMessage, storedIn } from './message-record.ts'
 import type { Store, StoreOperation } from './store.ts'
-import { OPERATIONS, STORE_RECORD } from './store-record.ts'
+import { OPERATIONS, STORE_RECORD, STORE_TAG } from './store-record.ts'
 
 /** Longest call by default: `ring.messageMax`. */
 const CALL_BYTES_MAX = 1024 * 1024
@@ -32,6 +33,7 @@ export class StoreClient {
   readonly #options: StoreClientOptions
   readonly #calls: CallTable<StoreOperation>
   readonly #head = Buffer.alloc(CALL_HEAD_BYTES)
+  readonly #messages = new MessageWriter()
   readonly #callBytesMax: number
 
   constructor(options: StoreClientOptions) {
@@ -62,7 +64,9 @@ export class StoreClient {
     if (kind !== STORE_RECORD.answer) return false
     // Too late, or for the life of this thread before: nobody waits for it.
     const pending = this.#calls.take(numberOf(record))
-    if (pending !== undefined) settleCall(pending, record)
+    if (pending === undefined) return true
+    if (record[CALL_AT.tag] === STORE_TAG.stored) pending.resolve(record)
+    else settleCall(pending, record)
     return true
   }
 
@@ -73,24 +77,47 @@ export class StoreClient {
 
   #call(operation: StoreOperation, index: number, argument: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const { send, callsMax } = this.#options
+      const { callsMax } = this.#options
       if (this.#calls.size >= callsMax) {
         reject(new PolyloopError('STORE_BUSY', { operation, problem: `${callsMax} calls of this thread wait` }))
         return
       }
+      if (operation === 'addMessage') {
+        const message = argument as NewMessage
+        const length = this.#messages.write(message)
+        // Its answer is the record, which is valid only now: of what it says the message is made.
+        const stored = (answer: unknown): void => resolve(storedIn(answer as Buffer, message))
+        if (length >= 0) {
+          this.#send(operation, index, STORE_TAG.message, this.#messages.bytes, 0, length, stored, reject)
+          return
+        }
+        resolve = stored
+      }
       // What cannot be encoded throws, which rejects.
       const { tag, bytes, start, end } = encodeValue(argument)
-      const length = end - start
-      if (CALL_HEAD_BYTES + length > this.#callBytesMax) {
-        reject(new PolyloopError('MESSAGE_TOO_LARGE', { operation, bytes: length }))
-        return
-      }
-      // Before it is sent: a full timer table throws.
-      const number = this.#calls.open(operation, resolve, reject)
-      writeHead(this.#head, number, index, tag)
-      if (send(STORE_RECORD.call, this.#head, CALL_HEAD_BYTES, bytes, start, length)) return
-      this.#calls.take(number)
-      reject(new PolyloopError('STORE_BUSY', { operation, problem: 'the way to its thread is full' }))
+      this.#send(operation, index, tag, bytes, start, end - start, resolve, reject)
     })
+  }
+
+  #send(
+    operation: StoreOperation,
+    index: number,
+    tag: number,
+    bytes: Uint8Array,
+    start: number,
+    length: number,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    if (CALL_HEAD_BYTES + length > this.#callBytesMax) {
+      reject(new PolyloopError('MESSAGE_TOO_LARGE', { operation, bytes: length }))
+      return
+    }
+    // Before it is sent: a full timer table throws.
+    const number = this.#calls.open(operation, resolve, reject)
+    writeHead(this.#head, number, index, tag)
+    if (this.#options.send(STORE_RECORD.call, this.#head, CALL_HEAD_BYTES, bytes, start, length)) return
+    this.#calls.take(number)
+    reject(new PolyloopError('STORE_BUSY', { operation, problem: 'the way to its thread is full' }))
   }
 }

@@ -5,7 +5,9 @@
 import type { Clock } from '../lib/clock.ts'
 import type { LimitedLogger, Logger } from '../observe/logger.ts'
 import type { HistogramCell } from '../observe/metrics.ts'
-import { AnswerSender, CALL_AT, numberOf, type SendRecordTo, valueIn } from '../ring/call-record.ts'
+import { AnswerSender, CALL_AT, CALL_HEAD_BYTES, numberOf, type SendRecordTo, valueIn } from '../ring/call-record.ts'
+import { messageIn, writeStored } from './message-record.ts'
+import type { StoredMessage } from './store.ts'
 import {
   failureOf,
   isWrite,
@@ -14,7 +16,7 @@ import {
   type StoreFailure,
   type StoreOutcome,
 } from './store-engine.ts'
-import { OPERATIONS, STORE_RECORD } from './store-record.ts'
+import { OPERATIONS, STORE_RECORD, STORE_TAG, STORED_AT } from './store-record.ts'
 
 export interface StoreLimits {
   /** Calls that wait for a batch; one more is answered STORE_BUSY at once. */
@@ -39,6 +41,7 @@ export const STORE_LIMITS: StoreLimits = {
 }
 
 const ANSWERS_LOST_LOGGED_PER_SECOND = 1
+const NO_BODY = new Uint8Array(0)
 
 export interface StoreHostOptions {
   readonly engine: StoreEngine
@@ -64,6 +67,7 @@ export class StoreHost {
   readonly #schedule: (run: () => void) => void
   readonly #answersLost: LimitedLogger
   readonly #answers: AnswerSender
+  readonly #stored = Buffer.alloc(CALL_HEAD_BYTES + STORED_AT.end)
   readonly #waiting: Waiting[] = []
   #waitingBytes = 0
   /** A batch is scheduled or runs. */
@@ -107,7 +111,10 @@ export class StoreHost {
       return true
     }
     try {
-      this.#waiting.push({ source, number, bytes, operation, argument: valueIn(record) })
+      // The one operation whose argument has this layout; another one is no call of ours.
+      const isMessage = record[CALL_AT.tag] === STORE_TAG.message && operation === 'addMessage'
+      const argument = isMessage ? messageIn(record) : valueIn(record)
+      this.#waiting.push({ source, number, bytes, operation, argument })
     } catch (error) {
       this.#answer(source, number, failureOf(error))
       return true
@@ -169,7 +176,8 @@ export class StoreHost {
     for (let index = 0; index < batch.length; index++) {
       const { source, number, operation } = batch[index] as Waiting
       const outcome = outcomes[index] ?? failed('STORE_FAILED', 'the engine did not answer')
-      this.#answer(source, number, outcome, !isWrite(operation))
+      if (operation === 'addMessage' && outcome.ok) this.#answerStored(source, number, outcome.value as StoredMessage)
+      else this.#answer(source, number, outcome, !isWrite(operation))
     }
     if (this.#waiting.length > 0) {
       this.#schedule(this.#runBatch)
@@ -179,6 +187,13 @@ export class StoreHost {
     const waiters = this.#idleWaiters
     this.#idleWaiters = []
     for (const resolve of waiters) resolve()
+  }
+
+  #answerStored(source: number, number: number, message: StoredMessage): void {
+    const answer = this.#stored
+    writeStored(answer, number, message)
+    if (!this.#options.reply(source, STORE_RECORD.answer, answer, answer.length, NO_BODY, 0, 0))
+      this.#answersLost.warn({ to: source })
   }
 
   #answer(source: number, number: number, outcome: StoreOutcome, isRead = false): void {

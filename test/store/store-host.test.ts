@@ -5,7 +5,7 @@ import { PolyloopError } from '../../src/lib/errors.ts'
 import { MemoryStore } from '../../src/store/memory-store.ts'
 import type { StoredMessage } from '../../src/store/store.ts'
 import type { StoreCall, StoreEngine, StoreOutcome } from '../../src/store/store-engine.ts'
-import { OPERATIONS, STORE_RECORD } from '../../src/store/store-record.ts'
+import { OPERATIONS, STORE_RECORD, STORE_TAG } from '../../src/store/store-record.ts'
 import { waitUntil } from '../harness/wait.ts'
 import { Folder, Loop, type LoopOptions, openEngine } from './store-fixture.ts'
 
@@ -135,7 +135,9 @@ test('store host: when the way back is full a read is refused; a write has no an
   const loop = loopByHand()
   loop.toClientBytesMax = 60
   const read = codeOf(loop.client.store.chat({ chatId: 1 }))
-  const write = codeOf(send(loop))
+  // Whose answer is as long as the list of those who are not there.
+  const participants = Array.from({ length: 60 }, (_, index) => 1_000 + index)
+  const write = codeOf(loop.client.store.createChat({ name: 'x', type: 'group', creatorId: 1, participants }))
   loop.settle()
   assert.equal(await read, 'STORE_BUSY')
   assert.equal(loop.client.waiting, 1)
@@ -145,6 +147,21 @@ test('store host: when the way back is full a read is refused; a write has no an
     loop.capture.of('store.answer_lost').map(({ level, to }) => [level, to]),
     [['warn', 8]],
   )
+})
+
+test('store host: when the way back is full a message has no answer either, and is stored', async () => {
+  const loop = loopByHand()
+  loop.toClientBytesMax = 20
+  const write = codeOf(send(loop))
+  loop.settle()
+  assert.equal(loop.client.waiting, 1)
+  assert.equal(loop.capture.of('store.answer_lost').length, 1)
+  loop.timers.run(1_100)
+  assert.equal(await write, 'STORE_TIMEOUT')
+  loop.toClientBytesMax = Number.POSITIVE_INFINITY
+  const read = loop.client.store.recentMessages({ chatId: 1, count: 1 })
+  loop.settle()
+  assert.equal((await read)?.total, 1)
 })
 
 test('store host: closing does what waits, and takes nothing new', async () => {
@@ -176,6 +193,8 @@ test('store host: records that are no calls are not taken, calls that mean nothi
     [255, 0],
     [0, 99],
     [0, 3],
+    [0, STORE_TAG.message],
+    [1, STORE_TAG.message],
   ] as const) {
     assert.ok(loop.host.receive(8, STORE_RECORD.call, Buffer.from([1, 0, 0, 0, operation, tag])))
     const [kind, record] = loop.toClient.pop() ?? []
