@@ -85,6 +85,28 @@ test('hub http: channels with their descriptions; clients only for an administra
   assert.deepEqual((viewer.websocket as { clients: unknown }).clients, [])
 })
 
+test('hub http: what waits for who went away is counted at once, on whatever shard', async () => {
+  const buffered = async (): Promise<unknown> =>
+    ((await json(`${ROOT}/status`)).websocket as { readonly buffered_events: unknown }).buffered_events
+  const tokens: string[] = []
+  while (tokens.length < 4) {
+    const client = await hub.enter()
+    await client.subscribe('status')
+    tokens.push(await client.token())
+    await client.leave()
+  }
+  using admin = await hub.admin()
+  for (const _ of [1, 2, 3]) await admin.broadcast('status', {})
+  // Sooner than shards tell of it by themselves.
+  await waitUntil('three for each of four', async () => (await buffered()) === 12, 3_000)
+  for (const token of tokens) {
+    const back = await hub.resume(token)
+    assert.equal((await back.next()).missed, 3)
+    await back.leave()
+  }
+  await waitUntil('nothing', async () => (await buffered()) === 0, 3_000)
+})
+
 test('hub http: who may broadcast, and what (H15)', async () => {
   using ada = await hub.enter({ claims: { sub: 'ada' } })
   await ada.subscribe('metrics')

@@ -10,6 +10,7 @@ import { pause, waitUntil } from '../harness/wait.ts'
 const SESSIONS = 4
 /** Otherwise they take the processor that new threads need to start. */
 const PAUSE_MS = 20
+const MOVED_MS_MAX = 30_000
 
 async function open(runtime: Runtime, query = ''): Promise<HubClient> {
   const client = await HubClient.open(`ws://127.0.0.1:${runtime.listeners[0]?.port}/ws${query}`)
@@ -44,7 +45,7 @@ test('hub return: whoever comes back in the middle of a reload has the session a
   let isMoving = true
   const moving = Array.from({ length: SESSIONS }, () => comeAndGo(runtime, () => isMoving))
   await runtime.reload()
-  await waitUntil('everything has moved', () => runtime.report().migration.state === 'idle')
+  await waitUntil('everything has moved', () => runtime.report().migration.state === 'idle', MOVED_MS_MAX)
   isMoving = false
   const ends = await Promise.all(moving)
   const tokens = ends.flatMap(([, used]) => used)

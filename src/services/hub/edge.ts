@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { ServiceContext } from '../service.ts'
 import { TokenVerifier } from '../token.ts'
 import { cut } from './assembly.ts'
-import { Census } from './census.ts'
+import { Census, COUNT } from './census.ts'
 import { ChannelLog } from './channel-log.ts'
 import type { HubConfig } from './config.ts'
 import { type HubCounters, hubCounters } from './counter.ts'
@@ -63,6 +63,8 @@ export class HubEdge {
   readonly census: Census
   readonly book: SessionBook<Member>
   readonly restorer: Restorer<Member>
+  /** What waits for sessions without a connection, on all shards of this host; at most a second old if all answer. Never rejects. */
+  readonly buffered: () => Promise<number>
   /** This shard, in this life. */
   readonly shard: string = randomUUID()
   readonly logs: ReadonlyMap<string, ChannelLog>
@@ -114,6 +116,7 @@ export class HubEdge {
     const { shard, book } = this
     this.restorer = new Restorer({ book, bridge, line: this.#line, clock, after, shard, failed })
     this.census = new Census(context, this.shard, () => this.#counts())
+    this.buffered = shared(() => this.#bufferedInAll())
     this.#tidy()
     this.#learnHost()
   }
@@ -276,6 +279,7 @@ export class HubEdge {
   #answer(question: unknown): readonly unknown[] | undefined {
     const { ask } = question as { readonly ask?: unknown }
     if (ask === 'surrender') return [this.restorer.surrender(question as Surrender)]
+    if (ask === 'buffered') return [this.#buffered()]
     return ask === 'clients' ? this.#listed() : undefined
   }
 
@@ -293,6 +297,14 @@ export class HubEdge {
 
   #counts(): readonly number[] {
     return [this.#members.size, this.#published, this.#buffered(), ...this.#subscribers]
+  }
+
+  async #bufferedInAll(): Promise<number> {
+    const { count } = this.context.shard
+    const parts = await this.#line.askAll<number>({ ask: 'buffered' }, count, LIST_MS_MAX)
+    // One that hangs has told the census before.
+    if (parts.length < count) return (await this.census.sync())[COUNT.buffered] ?? 0
+    return parts.reduce((sum, part) => sum + part, 0)
   }
 
   /** A look at every session that is away: not for each question. */

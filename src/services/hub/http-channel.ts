@@ -48,14 +48,14 @@ export function addChannels(app: FastifyInstance, edge: HubEdge): void {
     return sendJson(reply, 200, { channel, subscribers, subscriber_ids: ids })
   })
   app.get(`${ROOT}/status`, async (request, reply) => {
-    const sums = await edge.census.sync()
+    const [sums, buffered] = await Promise.all([edge.census.sync(), edge.buffered()])
     const websocket = {
       endpoint: '/ws',
       protocol: 'ws',
       total_connections: sums[COUNT.connections] ?? 0,
       total_channels: channels.length,
       total_subscriptions: sums.slice(COUNT.channels).reduce((sum, count) => sum + count, 0),
-      buffered_events: sums[COUNT.buffered] ?? 0,
+      buffered_events: buffered,
       clients: (await isAdmin(edge, request)) ? await edge.clients() : [],
     }
     return sendJson(reply, 200, { status: 'ok', websocket })
