@@ -90,7 +90,11 @@ test('hub binary: each error, and the connection stays open', async () => {
   }
   const empty = await admin.ask(head(1, 4, 0, 0))
   assert.match(String(empty.message), /^Invalid binary message: Invalid metadata JSON: /)
-  assert.equal((await admin.ask(frameOf('COMPRESSED_JSON', { channel: 'metrics' }, gzip))).type, 'broadcast_ack')
+  const full = gzipSync(Buffer.concat([Buffer.alloc(16 * MEBIBYTE - 2, ' '), Buffer.from('{}')]))
+  for (const payload of [gzip, full]) {
+    const ack = await admin.ask(frameOf('COMPRESSED_JSON', { channel: 'metrics' }, payload))
+    assert.equal(ack.type, 'broadcast_ack')
+  }
   assert.equal((await admin.ask(frameOf('IMAGE', { channel: 'weather' }, gzip))).message, 'Unknown channel: weather')
   using viewer = await hub.enter({ claims: { sub: 'viewer' } })
   const refused = await viewer.ask(frameOf('IMAGE', { channel: 'metrics' }, gzip))
@@ -139,6 +143,25 @@ test('hub binary: an event of 12 KB comes compressed to those who want that, as 
   await admin.broadcast('metrics', { text: 'x'.repeat(1_024 - overhead) })
   assert.ok((await gzip.nextBinary()).length < 1_024)
   assert.equal((await gzip.ask({ type: 'ping', id: 'x'.repeat(64) })).type, 'pong')
+})
+
+test('hub binary: options that change count from the next event on', async () => {
+  using client = await hub.enter()
+  await client.subscribe('metrics')
+  const data = { text: 'abcdefghij'.repeat(1_200) }
+  const frame = frameOf('IMAGE', { channel: 'metrics' }, Buffer.from([7]))
+  await client.ask({ type: 'set_options', compression: 'gzip' })
+  await admin.broadcast('metrics', data)
+  const parsed = parseBinary(await client.nextBinary())
+  assert.equal('type' in parsed && parsed.type, 'COMPRESSED_JSON')
+  await client.ask({ type: 'set_options', compression: 'none' })
+  await admin.broadcast('metrics', data)
+  assert.deepEqual((await client.nextEvent()).data, data)
+  assert.equal((await admin.ask(frame)).type, 'broadcast_ack')
+  assert.ok((await client.nextBinary()).equals(frame))
+  await client.ask({ type: 'set_options', binary: false })
+  assert.equal((await admin.ask(frame)).type, 'broadcast_ack')
+  assert.equal((await client.nextEvent()).event_type, 'binary.image')
 })
 
 test('hub binary: missed frames come back unchanged, each as one event', async () => {

@@ -1,10 +1,14 @@
 // Who comes in, and as whom. [PROTOCOLS 4.1]
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { signToken } from '../harness/chat-token.ts'
 import { HubClient } from '../harness/hub-client.ts'
 import { connectAs } from '../harness/hub-proxied.ts'
 import { HubServer, SECRET, tokenOf } from '../harness/hub-server.ts'
+import { within } from '../harness/wait.ts'
 import { handshakeStatus } from '../harness/web-socket-client.ts'
 
 const UUID_4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
@@ -16,6 +20,19 @@ before(async () => {
 })
 after(() => hub[Symbol.asyncDispose]())
 
+/** Status and body of a handshake that is refused. */
+async function refusal(path: string): Promise<[number | undefined, string]> {
+  const headers = {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  }
+  const sent = request({ port: hub.server.port('hub.ws'), host: '127.0.0.1', path, headers }).end()
+  const [response] = (await within('a refusal', once(sent, 'response'))) as [IncomingMessage]
+  return [response.statusCode, await text(response)]
+}
+
 async function grantedTo(claims: object): Promise<unknown> {
   using client = await hub.enter({ claims })
   return (await client.ask({ type: 'subscribe', channels: ['metrics', 'signals', 'actions', 'connections'] })).channels
@@ -25,8 +42,7 @@ test('hub handshake: the first frame of an anonymous client, member by member, a
   using client = await hub.enter()
   assert.match(client.id, UUID_4)
   using other = await HubClient.open(hub.url())
-  const text = await other.nextText()
-  const frame = JSON.parse(text) as Readonly<Record<string, unknown>>
+  const frame = JSON.parse(await other.nextText()) as Readonly<Record<string, unknown>>
   assert.deepEqual(Object.keys(frame), ['type', 'client_id', 'user_id', 'reconnected', 'timestamp'])
   assert.equal(frame.user_id, null)
   assert.equal(frame.reconnected, false)
@@ -48,12 +64,15 @@ test('hub handshake: an invalid or expired token is 403, whatever is wrong with 
     early: tokenOf({ sub: 'admin', nbf: now + 60 }),
     refresh: tokenOf({ sub: 'admin', token_type: 'refresh' }),
     nobody: tokenOf({ role: 'admin' }),
+    longUser: tokenOf({ sub: 'x'.repeat(257) }),
   }
   for (const [what, token] of Object.entries(bad)) {
     assert.equal(await handshakeStatus(hub.url({ query: { token } })), 403, what)
     const headers = { authorization: `Bearer ${token}` }
     assert.equal(await handshakeStatus(hub.url(), { headers }), 403, `${what} in the header`)
   }
+  assert.equal(await handshakeStatus(hub.url({ claims: { sub: 'x'.repeat(256) } })), 101)
+  assert.deepEqual(await refusal('/ws?token=bad'), [403, 'Invalid token'])
   const answer = await hub.fetch('/ws?token=bad', { headers: {} })
   assert.equal(answer.status, 426, 'which asks for no WebSocket')
   // Just expired, and just not yet valid: within the leeway.

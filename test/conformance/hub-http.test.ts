@@ -8,11 +8,35 @@ import { waitUntil } from '../harness/wait.ts'
 const ROOT = '/api/v1/websocket'
 const ADMIN = bearer({ sub: 'admin' })
 
+/** Of 4.12, up to `rate_limit_hits_total`. */
+const FAMILIES = [
+  'connections_total',
+  'connections_opened_total',
+  'connections_closed_total',
+  'connection_duration_seconds',
+  'messages_sent_total',
+  'messages_received_total',
+  'message_size_bytes',
+  'message_latency_seconds',
+  'subscriptions_total',
+  'channel_subscribers',
+  'buffered_events',
+  'errors_total',
+  'broadcast_duration_seconds',
+  'reconnections_total',
+  'rate_limit_hits_total',
+]
+
 let hub: HubServer
 before(async () => {
   hub = await HubServer.start({ hub: { demoUsers: 'ada:lovelace:developer', corsOrigins: 'https://a.example' } })
 })
 after(() => hub[Symbol.asyncDispose]())
+
+/** The body of a broadcast, so long. */
+function bodyOf(bytes: number): string {
+  return `{"data":{"x":"${'x'.repeat(bytes - 17)}"}}`
+}
 
 async function json(path: string, init?: RequestInit): Promise<Readonly<Record<string, unknown>>> {
   const answer = await hub.fetch(path, init)
@@ -42,13 +66,7 @@ test('hub http: the metrics are the family and nothing else (H18)', async () => 
     const page = new MetricPage(await answer.text())
     const names = [...page.families.keys()]
     assert.ok(names.every((name) => name.startsWith('neurograph_ws_')))
-    for (const name of [
-      'connections_total',
-      'messages_sent_total',
-      'broadcast_duration_seconds',
-      'rate_limit_hits_total',
-    ])
-      assert.ok(names.includes(`neurograph_ws_${name}`), name)
+    for (const name of FAMILIES) assert.ok(names.includes(`neurograph_ws_${name}`), name)
     assert.ok(page.series.every(({ labels }) => 'shard' in labels))
   }
 })
@@ -150,6 +168,25 @@ test('hub http: a broadcast cannot say where its event stands, nor when it was m
   // As text: of two members of one name an object keeps the last.
   assert.equal(counted.match(/"(offset|epoch|buffered_at)":/g)?.length, 2)
   assert.notEqual((JSON.parse(counted) as { readonly epoch: unknown }).epoch, forged.epoch)
+})
+
+test('hub http: each refusal of a broadcast has its text', async () => {
+  const path = `${ROOT}/broadcast?channel=metrics`
+  for (const [at, headers, body, status, detail] of [
+    [path, {}, {}, 401, 'Not authenticated'],
+    [path, bearer({ sub: 'ada' }), {}, 403, 'Not enough permissions'],
+    [`${ROOT}/broadcast`, ADMIN, {}, 422, 'channel is missing'],
+    [`${ROOT}/broadcast?channel=weather`, ADMIN, {}, 422, 'Unknown channel: weather'],
+    [path, ADMIN, '{bad', 422, 'the body must be a JSON object'],
+    [path, ADMIN, { data: [] }, 422, 'data must be an object'],
+    [path, ADMIN, { event_type: 'x'.repeat(129) }, 422, 'event_type must be a string of 1 to 128 characters'],
+    [path, { ...ADMIN, 'content-type': 'text/plain' }, {}, 415, 'Content-Type must be application/json'],
+    [path, ADMIN, bodyOf(1024 * 1024 + 1), 413, 'the body is larger than 1 MiB'],
+  ] as const) {
+    const answer = await hub.post(at, body, headers)
+    assert.deepEqual([answer.status, await answer.json()], [status, { detail }])
+  }
+  assert.equal((await hub.post(path, bodyOf(1024 * 1024), ADMIN)).status, 200, 'at the limit')
 })
 
 test('hub http: unknown paths, other methods, other bodies, larger bodies, origins', async () => {

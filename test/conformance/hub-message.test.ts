@@ -135,6 +135,10 @@ test('hub errors: each text, and the connection stays open (H5)', async () => {
   const many = (count: number, length = 1): readonly string[] =>
     Array.from({ length: count }, (_, index) => `${index}`.padEnd(length, 'x'))
   const bad = 'channels must be an array of at most 64 strings'
+  const badType = 'event_type must be a string of 1 to 128 characters'
+  const badPositions = 'positions must be an object of {epoch, offset}'
+  const positions = (count: number): object =>
+    Object.fromEntries(many(count).map((channel) => [channel, { epoch: '1', offset: 0 }]))
   for (const [frame, message] of [
     ['invalid json{', 'Invalid JSON format'],
     ['', 'Invalid JSON format'],
@@ -161,13 +165,18 @@ test('hub errors: each text, and the connection stays open (H5)', async () => {
     [{ type: 'broadcast' }, 'Unknown channel: None'],
     [{ type: 'broadcast', channel: 'logs', data: [] }, 'data must be an object'],
     [{ type: 'broadcast', channel: 'logs', data: 'x' }, 'data must be an object'],
-    [{ type: 'broadcast', channel: 'logs', event_type: '' }, 'event_type must be a string of 1 to 128 characters'],
+    [{ type: 'broadcast', channel: 'logs', event_type: '' }, badType],
+    [{ type: 'broadcast', channel: 'logs', event_type: 'x'.repeat(129) }, badType],
+    [{ type: 'broadcast', channel: 'logs', event_type: 7 }, badType],
+    [{ type: 'recover' }, badPositions],
+    [{ type: 'recover', positions: positions(65) }, badPositions],
   ] as const) {
     assert.deepEqual(await client.ask(frame as object), { type: 'error', message }, JSON.stringify(frame))
   }
   // At the limits.
   const reply = await client.ask({ type: 'subscribe', channels: many(64, 128) })
   assert.equal((reply.denied as unknown[]).length, 64)
+  assert.equal((await client.ask({ type: 'recover', positions: positions(64) })).type, 'recovered')
 })
 
 test('hub errors: a client without rights is not told which channels there are', async () => {
