@@ -82,20 +82,20 @@ export class StoreClient {
         reject(new PolyloopError('STORE_BUSY', { operation, problem: `${callsMax} calls of this thread wait` }))
         return
       }
+      let settle: (value: unknown) => void = resolve
       if (operation === 'addMessage') {
         const message = argument as NewMessage
-        const length = this.#messages.write(message)
         // Its answer is the record, which is valid only now: of what it says the message is made.
-        const stored = (answer: unknown): void => resolve(storedIn(answer as Buffer, message))
+        settle = (answer) => resolve(storedIn(answer as Buffer, message))
+        const length = this.#messages.write(message)
         if (length >= 0) {
-          this.#send(operation, index, STORE_TAG.message, this.#messages.bytes, 0, length, stored, reject)
+          this.#send(operation, index, STORE_TAG.message, this.#messages.bytes, 0, length, settle, reject)
           return
         }
-        resolve = stored
       }
       // What cannot be encoded throws, which rejects.
       const { tag, bytes, start, end } = encodeValue(argument)
-      this.#send(operation, index, tag, bytes, start, end - start, resolve, reject)
+      this.#send(operation, index, tag, bytes, start, end - start, settle, reject)
     })
   }
 

@@ -114,6 +114,12 @@ export function storeContract(name: string, open: () => Subject): void {
         assert.deepEqual((await store.chat({ chatId: 1 }))?.lastMessage, sent)
       }
     }
+    // Longer than what chat takes.
+    for (const content of ['x'.repeat(50_000), 'ж'.repeat(5_461)]) {
+      const sent = await send(store, content)
+      assert.equal(sent.content, content)
+      assert.deepEqual((await store.chat({ chatId: 1 }))?.lastMessage, sent)
+    }
     // Half a character has no bytes, so something else is stored; the answer says what.
     const odd = await send(store, 'x\uD800y')
     assert.match(odd.content, /^x\uFFFD+y$/)
