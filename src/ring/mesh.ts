@@ -87,6 +87,13 @@ const POLL_TURNS_MAX = 4
 /** A turn that sends much publishes on the way, so that the reader works meanwhile: a small part of a 256 KiB ring. */
 const PUBLISH_BYTES = 16 * 1024
 
+/**
+ * In a turn of the event loop with many events the first that sends wakes at once; what the others send leaves together
+ * when the turn ends, or with so many messages: a wake-up costs more than a message. 1,000 sessions of the hub that come
+ * back at once, four calls of the bridge each: 60 µs of its CPU instead of 130 for each of them.
+ */
+const GATHERED_MAX = 16
+
 /** The watchdog forgives a mark that is younger: its producer may be between marking and ringing, or the ring queued. */
 const LATE_WAKE_MS = 400
 
@@ -105,6 +112,10 @@ export class Mesh {
   readonly #queue: Peer[] = []
   readonly #dirty: Peer[] = []
   #flushScheduled = false
+  /** Until this turn of the event loop ends. */
+  #gathering: NodeJS.Immediate | undefined
+  /** Messages that wait for that, and one. */
+  #gathered = 0
   #state: State = 'scheduled'
   /** Turns that only look, before the thread sleeps. */
   #pollsLeft = 0
@@ -167,10 +178,11 @@ export class Mesh {
     this.#stats.recordsOut++
     if (sent === 'waiting') this.#onWaiting(to)
     if (outbox.unpublishedBytes >= PUBLISH_BYTES) this.#publish(to)
+    if (this.#gathered > 0 && ++this.#gathered > GATHERED_MAX) this.flush()
     return true
   }
 
-  /** Publishes what was sent and wakes who sleeps: call it at the end of a turn, else a microtask does. */
+  /** Publishes what was sent and wakes who sleeps: call it at the end of a turn, else it is done soon. */
   flush(): void {
     // A publish cannot make a peer dirty, so the list does not grow meanwhile.
     for (const peer of this.#dirty) {
@@ -180,6 +192,7 @@ export class Mesh {
       this.#publish(peer)
     }
     this.#dirty.length = 0
+    this.#gathered = 0
   }
 
   /** Joins a peer: the first link, or fresh ends over the same memory after one of the two threads was replaced. */
@@ -292,12 +305,26 @@ export class Mesh {
     peer.dirty = true
     this.#dirty.push(peer)
     if (this.#state === 'turning' || this.#flushScheduled) return
+    if (this.#gathering !== undefined) {
+      if (this.#gathered > 0) return
+      // Only now must the loop come back for it.
+      this.#gathering.ref()
+      this.#gathered = 1
+      return
+    }
     this.#flushScheduled = true
     queueMicrotask(this.#onMicrotask)
   }
 
   readonly #onMicrotask = (): void => {
     this.#flushScheduled = false
+    if (this.#state === 'closed') return
+    this.flush()
+    this.#gathering ??= setImmediate(this.#onGathered).unref()
+  }
+
+  readonly #onGathered = (): void => {
+    this.#gathering = undefined
     if (this.#state !== 'closed') this.flush()
   }
 

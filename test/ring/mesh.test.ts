@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as immediate } from 'node:timers/promises'
 import { Doorbell } from '../../src/ring/doorbell.ts'
 import { createLinkEnds } from '../../src/ring/link.ts'
 import { Net, type Node, sendText, waitUntil } from './pair.ts'
@@ -45,6 +46,42 @@ for (const bell of ['port', 'wait-async'] as const) {
     assert.deepEqual([a.faults, b.faults], [[], []])
   })
 }
+
+test('mesh: the first of a turn of the event loop leaves at once, the others together at its end, or when they are many', async () => {
+  using net = new Net()
+  const [a, b] = [net.node(8), net.node(9)]
+  // What b looks at; before it sleeps, because a new one wakes it.
+  const bell = new Doorbell(net.doorbells, 9)
+  net.link(a, 8, b, 9, { data: 16_384, control: 256 })
+  await waitUntil('both sleep', () => a.mesh.stats().wakesOut + b.mesh.stats().wakesOut > 0)
+  await immediate()
+  const isMarked = (): boolean => {
+    let marks = 0
+    bell.take(() => marks++)
+    return marks > 0
+  }
+  isMarked()
+  const [first, second] = [Promise.withResolvers<boolean>(), Promise.withResolvers<boolean>()]
+  const say = (text: string, { resolve }: PromiseWithResolvers<boolean>): void => {
+    assert.ok(sendText(a.mesh, 9, text))
+    queueMicrotask(() => resolve(isMarked()))
+  }
+  setImmediate(() => say('0', first))
+  setImmediate(() => say('1', second))
+  assert.deepEqual(await Promise.all([first.promise, second.promise]), [true, false])
+  await immediate()
+  assert.ok(isMarked(), 'it left when the turn ended')
+  assert.ok(sendText(a.mesh, 9, '2'))
+  await Promise.resolve()
+  assert.ok(isMarked())
+  for (const text of numbers(15)) assert.ok(sendText(a.mesh, 9, text))
+  assert.ok(!isMarked())
+  assert.ok(sendText(a.mesh, 9, '15'))
+  assert.ok(isMarked(), 'many do not wait for the end')
+  assert.ok(sendText(a.mesh, 9, 'last'))
+  await waitUntil('all arrived', () => texts(b).at(-1) === 'last')
+  assert.equal(b.received.length, 20)
+})
 
 test('mesh: a link is asked for once, and what was sent before it came arrives in order', async () => {
   using net = new Net()
