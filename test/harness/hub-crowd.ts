@@ -153,6 +153,11 @@ export class HubCrowd implements Disposable {
     return this.#counts.away + this.#counts.opening
   }
 
+  /** Everybody has got an event. */
+  get allHeard(): boolean {
+    return this.#fans.every(({ last }) => last > 0)
+  }
+
   allBack(deadlineMs = 60_000): Promise<unknown> {
     return waitUntil('everybody is back', () => this.away === 0, deadlineMs)
   }

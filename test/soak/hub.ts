@@ -5,6 +5,7 @@ import { HubCrowd, type Storm } from '../harness/hub-crowd.ts'
 import { HubPress } from '../harness/hub-press.ts'
 import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
 import { shardOf } from '../harness/shard-key.ts'
+import { waitUntil } from '../harness/wait.ts'
 import { defineScenario, type SoakFigure, spreadOf } from './scenario.ts'
 
 const CLIENTS = 5_000
@@ -44,6 +45,8 @@ export const hub = defineScenario({
           continue
         }
         const press = new HubPress(publisher, events)
+        // Who has heard nothing has no place to go on from.
+        await waitUntil('everybody has heard something', () => crowd.allHeard, CAUGHT_UP_MS)
         const storm = await crowd.storm(harm)
         events = await press.stop()
         await crowd.caughtUp(events, CAUGHT_UP_MS)
@@ -56,7 +59,8 @@ export const hub = defineScenario({
     const figures: SoakFigure[] = [
       { name: 'clients', value: `${clients}` },
       { name: 'events that each got once', value: `${events}` },
-      { name: 'from the cut of all until the last was back', value: spreadOf(cuts.map(({ backMs }) => backMs)) },
+      { name: 'from the cut of all until half were back', value: spreadOf(cuts.map(({ halfMs }) => halfMs)) },
+      { name: 'until the last was back', value: spreadOf(cuts.map(({ backMs }) => backMs)) },
     ]
     if (deaths.length > 0)
       figures.push({

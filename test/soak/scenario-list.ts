@@ -6,6 +6,7 @@ import { echo } from './echo.ts'
 import { faults } from './faults.ts'
 import { hosts } from './hosts.ts'
 import { hub } from './hub.ts'
+import { hubHosts } from './hub-hosts.ts'
 import { idle } from './idle.ts'
 import { reload } from './reload.ts'
 import { rooms } from './rooms.ts'
@@ -33,4 +34,5 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   idle,
   echo,
   hub,
+  'hub-hosts': hubHosts,
 }

@@ -1,0 +1,95 @@
+// The hub's storm through the death of a host: three processes and one Redis, five thousand clients on one of them, events
+// published on another one all the time. It is killed; its clients come to the other two with their tokens.
+import assert from 'node:assert/strict'
+import { HubCrowd, type Storm } from '../harness/hub-crowd.ts'
+import { HubPress } from '../harness/hub-press.ts'
+import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
+import { type RedisServer, startRedis } from '../harness/redis.ts'
+import { waitUntil } from '../harness/wait.ts'
+import { defineScenario, spreadOf } from './scenario.ts'
+
+const HOSTS = 3
+const CLIENTS = 5_000
+const QUICK_CLIENTS = 200
+const ROUNDS = 3
+const QUICK_ROUNDS = 1
+/** More than is published while they are away. */
+const HISTORY = 100_000
+const CAUGHT_UP_MS = 120_000
+
+function startHost(redis: RedisServer): Promise<HubServer> {
+  return HubServer.start({
+    shards: 1,
+    hub: { rateLimits: MANY_BROADCASTS, 'history.size': HISTORY, bufferSize: HISTORY },
+    settings: { 'bridge.redis.url': redis.url },
+  })
+}
+
+/** One host dies with all of the clients on it. */
+async function death(
+  hosts: HubServer[],
+  victim: number,
+  clients: number,
+  first: number,
+): Promise<Storm & { last: number }> {
+  const others = hosts.filter((_, index) => index !== victim)
+  const [dying, publishing] = [hosts[victim], others[0]]
+  assert.ok(dying !== undefined && publishing !== undefined)
+  let attempts = 0
+  let isDead = false
+  const hostOf = (): HubServer => (isDead ? (others[attempts++ % others.length] ?? publishing) : dying)
+  using crowd = await HubCrowd.gather({
+    count: clients,
+    url: (query) => hostOf().server.url('hub.ws', `/ws${query}`),
+  })
+  using publisher = await publishing.admin()
+  const press = new HubPress(publisher, first)
+  // Who has heard nothing has no place to go on from.
+  await waitUntil('everybody has heard something', () => crowd.allHeard, CAUGHT_UP_MS)
+  const storm = await crowd.storm(async () => {
+    isDead = true
+    dying.server.signal('SIGKILL')
+    await dying.server.ended
+  })
+  const last = await press.stop()
+  await crowd.caughtUp(last, CAUGHT_UP_MS)
+  assert.deepEqual([storm.wrong, storm.gaps, storm.fresh], [0, 0, 0])
+  return { ...storm, last }
+}
+
+export const hubHosts = defineScenario({
+  claim:
+    'Thousands of clients lose their host at once, come back to two others with their tokens, and each ends with every event exactly once.',
+  limitMs: 15 * 60_000,
+  async run({ quick, log }) {
+    const [clients, rounds] = quick ? [QUICK_CLIENTS, QUICK_ROUNDS] : [CLIENTS, ROUNDS]
+    await using redis = await startRedis()
+    const hosts = await Promise.all(Array.from({ length: HOSTS }, () => startHost(redis)))
+    const storms: Storm[] = []
+    let events = 0
+    try {
+      for (let round = 0; round < rounds; round++) {
+        const victim = round % HOSTS
+        const { last, ...storm } = await death(hosts, victim, clients, events)
+        storms.push(storm)
+        log(
+          `host ${victim} died: half are back after ${storm.halfMs.toFixed(0)} ms, all after ${storm.backMs.toFixed(0)} ms, event ${last}`,
+        )
+        events = last
+        await hosts[victim]?.[Symbol.asyncDispose]()
+        hosts[victim] = await startHost(redis)
+      }
+    } finally {
+      await Promise.all(hosts.map((host) => host[Symbol.asyncDispose]()))
+    }
+    return [
+      { name: 'hosts; clients; hosts killed', value: `${HOSTS}; ${clients}; ${rounds}` },
+      { name: 'events, of which each got all since it came once and in order', value: `${events}` },
+      {
+        name: 'from the death of their host until half were back',
+        value: spreadOf(storms.map(({ halfMs }) => halfMs)),
+      },
+      { name: 'until the last was back', value: spreadOf(storms.map(({ backMs }) => backMs)) },
+    ]
+  },
+})
