@@ -217,6 +217,14 @@ export class TopicHomes {
 
   // ---- messages ---------------------------------------------------------------------------------------------------
 
+  /** A message that nobody gets and nobody could ask for later needs no topic, and need not be made: it is counted. */
+  isUnheard(name: string, definition: TopicDefinition): boolean {
+    if (this.#homes.has(name) || definition.history !== undefined || this.#spans?.spans(definition) === true)
+      return false
+    this.#unheard++
+    return true
+  }
+
   #publish(slot: number, record: Buffer): void {
     const nameStop = nameEnd(record, PUBLISH.nameBytes, PUBLISH.name)
     const name = record.toString('utf8', PUBLISH.name, nameStop)
@@ -232,16 +240,9 @@ export class TopicHomes {
       this.#spans.publish(name, definition, published)
       return
     }
-    let home = this.#homes.get(name)
-    if (home === undefined) {
-      // A message that nobody gets and nobody could ask for later needs no topic.
-      if (definition.history === undefined) {
-        this.#unheard++
-        return
-      }
-      home = this.#create(name, slot, definition)
-      if (home === undefined) return
-    }
+    if (this.isUnheard(name, definition)) return
+    const home = this.#homes.get(name) ?? this.#create(name, slot, definition)
+    if (home === undefined) return
     const entry = this.#maker.make(home, home.offset + 1, this.#clock.nowMs(), published)
     if (entry !== undefined) this.#append(home, entry)
   }

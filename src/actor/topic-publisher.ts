@@ -15,7 +15,12 @@ export interface TopicPublisherOptions {
   readonly definitions: ReadonlyMap<string, TopicDefinition>
   readonly route: Route
   readonly messageBytesMax: number
+  /** The topic lives in this thread, and its message would go nowhere. Default: it may not. */
+  readonly isUnheard?: (slot: number, topic: string, definition: TopicDefinition) => boolean
 }
+
+/** Of one UTF-16 unit in UTF-8, at most. */
+const UNIT_BYTES_MAX = 3
 
 export class TopicPublisher {
   readonly #options: TopicPublisherOptions
@@ -32,10 +37,14 @@ export class TopicPublisher {
    */
   publish(topic: string, message: unknown): boolean {
     const { slot, kind, name } = this.#addresses.of(topic)
-    const { definitions, messageBytesMax, route } = this.#options
+    const { definitions, messageBytesMax, route, isUnheard } = this.#options
     const definition = topicDefinitionOf(definitions, kind)
     // User code first: it may publish, too, and the head is shared.
     const key = topicKeyOf(definition, message)
+    // Only what is no error for sure: whoever publishes is told the same, heard or not.
+    const isPlain = typeof message === 'string' && definition.encode === undefined
+    const bytesMax = isPlain ? message.length * UNIT_BYTES_MAX + TOPIC_HEAD_BYTES_MAX : Number.POSITIVE_INFINITY
+    if (bytesMax <= messageBytesMax && isUnheard?.(slot, topic, definition) === true) return true
     let form: number
     let body: Uint8Array
     let start = 0

@@ -14,7 +14,7 @@ import type { FrozenSubscription } from './topic-frozen.ts'
 import { TopicAddresses, TopicInquiry } from './topic-inquiry.ts'
 import { type TopicEncoder, TopicMessage } from './topic-message.ts'
 import { type Presence, PresenceAsks } from './topic-presence.ts'
-import { TopicPublisher } from './topic-publisher.ts'
+import { TopicPublisher, type TopicPublisherOptions } from './topic-publisher.ts'
 import { HERE, JOINED, JOINED_AT, LOST, MESSAGE, PULLED, RIGHT, TOPIC_RECORD } from './topic-record.ts'
 import { Subscriber } from './topic-subscriber.ts'
 import { TopicTender } from './topic-tender.ts'
@@ -26,6 +26,8 @@ export interface TopicRelayOptions {
   readonly wheel: TimerWheel
   readonly definitions: ReadonlyMap<string, TopicDefinition>
   readonly route: Route
+  /** As a publisher asks; default: never. */
+  readonly isUnheard?: NonNullable<TopicPublisherOptions['isUnheard']>
   /** Which life of its thread this is, as homes know by `generationOf`. Default 0. */
   readonly generation?: number
   /** `topic.slowBytes` */

@@ -75,6 +75,7 @@ export class ShardTopics {
       definitions,
       route: (slot, kind, head, headBytes, body, bodyStart, bodyBytes) =>
         router.route(slot, kind, head, headBytes, body, bodyStart, bodyBytes),
+      isUnheard: (slot, topic, definition) => router.isHome(slot) && this.#homes.isUnheard(topic, definition),
       generation: options.generation,
       slowBytes: config.topic.slowBytes,
       queueMax: config.topic.queue,

@@ -66,6 +66,19 @@ test('publish: names, values, keys and sizes that cannot be sent are refused; a 
   assert.ok(!relay.publish('plain.a', 'one more'))
 })
 
+test('publish: text that nobody hears is not sent to its home in this thread, and is refused all the same if it is too long', () => {
+  const world = new World({ threads: 1, definitions: [] })
+  const { relay, router, homes } = world.thread(0)
+  assert.ok(relay.publish('plain.a', 'text'))
+  assert.deepEqual([router.stats.local, homes.report().unheard], [0, 1])
+  assert.throws(() => relay.publish('plain.a', 'x'.repeat(64 * 1024)), isCode('MESSAGE_TOO_LARGE'))
+  world.connect(0, 'plain.a', undefined, { checks: false })
+  world.run(0)
+  const before = router.stats.local
+  assert.ok(relay.publish('plain.a', 'text'))
+  assert.deepEqual([router.stats.local, homes.report().unheard], [before + 1, 1])
+})
+
 test('publish: strings and bytes go as they are, the rest as JSON; what nobody hears needs no topic', () => {
   const world = new World({ threads: 1, definitions: [] })
   world.publish(0, 'plain.a')

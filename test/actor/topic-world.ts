@@ -102,6 +102,7 @@ export class TestThread {
         if (world.refusesRoutes && random() < 0.2) return false
         return this.router.route(slot, kind, ...rest)
       },
+      isUnheard: (slot, topic, definition) => this.router.isHome(slot) && this.homes.isUnheard(topic, definition),
       slowBytes: SLOW_BYTES,
       queueMax: QUEUE_MAX,
       messageBytesMax: 64 * 1024,
