@@ -4,6 +4,7 @@ import type { Connection } from './connection.ts'
 import type { Framing, Wire } from './framing.ts'
 import type { FrozenConnection, FrozenFraming } from './frozen-connection.ts'
 import type { TcpHandler } from './handler.ts'
+import { COALESCE_BYTES_MAX } from './outbox.ts'
 
 export class StreamFraming implements Framing {
   readonly #connection: Connection
@@ -55,8 +56,21 @@ export class StreamFraming implements Framing {
   }
 
   send(payload: Uint8Array | string): void {
-    this.#connection.write(typeof payload === 'string' ? Buffer.from(payload) : payload)
-    this.#connection.loop.countMessage(this.#connection.service, 1)
+    const connection = this.#connection
+    if (typeof payload === 'string') this.#write(payload)
+    else connection.write(payload)
+    connection.loop.countMessage(connection.service, 1)
+  }
+
+  /** Text goes where it is sent from, without a copy of its own. */
+  #write(text: string): void {
+    const connection = this.#connection
+    const bytes = Buffer.byteLength(text)
+    if (bytes > COALESCE_BYTES_MAX) connection.writeShared(Buffer.from(text))
+    else {
+      const at = connection.reserve(bytes)
+      connection.loop.outbox.arena.write(text, at)
+    }
   }
 
   shared(bytes: Uint8Array, messages: number): boolean {
