@@ -14,6 +14,7 @@ export type Peer =
   | 'ws-server'
   | 'cluster-server'
   | 'line-server'
+  | 'line-insert'
   | 'ws-fan-out'
   | 'socket-io-server'
   | 'socket-io-cluster'
@@ -22,7 +23,7 @@ export type Peer =
 
 export interface ServerProcess extends AsyncDisposable {
   readonly pids: readonly number[]
-  /** WebSocket; of `line-server` the lines, of `fastify-insert` HTTP. */
+  /** WebSocket; of `line-server` and `line-insert` the lines, of `fastify-insert` HTTP. */
   readonly port: number
   /** Lines over TCP, or chat's packets, ours only. */
   readonly linePort: number
