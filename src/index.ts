@@ -73,6 +73,7 @@ export {
   type ServiceContext,
   type ServiceDefinition,
   type ServiceHandlers,
+  type Stage,
   type StatusSource,
 } from './services/service.ts'
 export type { Store, StoredChat, StoredMessage } from './store/store.ts'

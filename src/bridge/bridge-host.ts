@@ -16,6 +16,7 @@ import {
   failureOf,
 } from './bridge-engine.ts'
 import { BRIDGE_RECORD, OPERATIONS, PUBLISH_AT, PUBLISH_HEAD_BYTES } from './bridge-record.ts'
+import { REHEARSAL_PREFIX } from './bridge-rule.ts'
 import { ChannelHost } from './channel-host.ts'
 
 export interface BridgeLimits extends BacklogLimits {
@@ -145,7 +146,7 @@ export class BridgeHost {
     const channel = record.toString('utf8', PUBLISH_HEAD_BYTES, payloadStart)
     // A copy: the record is the ring's, and the engine may hold on to it.
     const payload = Buffer.from(record.subarray(payloadStart))
-    this.#options.cells.messagesOut.value++
+    if (!channel.startsWith(REHEARSAL_PREFIX)) this.#options.cells.messagesOut.value++
     this.#run(source, record.readUInt32LE(PUBLISH_AT.number), { operation: 'publish', argument: { channel, payload } })
   }
 

@@ -7,6 +7,9 @@ export const TTL_SECONDS_MAX = 3_155_760_000
 /** Entries that a log may keep: a log is read in memory, by one script. */
 export const LOG_COUNT_MAX = 1_000_000
 
+/** Channels on which threads warm themselves up: what goes over them is nobody's, and is not counted. */
+export const REHEARSAL_PREFIX = 'polyloop:rehearsal:'
+
 /** What is wrong with a call; undefined: nothing. */
 export function problemOf({ operation, argument }: BridgeCall): string | undefined {
   switch (operation) {

@@ -83,7 +83,7 @@ export class ChannelHost {
     const channel = this.#channels.get(name)
     if (channel === undefined) return
     const { cells, limits } = this.#options
-    cells.messagesIn.value++
+    if (channel.isCounted) cells.messagesIn.value++
     const sequence = ++this.#sequence
     if (payload.length + MESSAGE_HEAD_BYTES > limits.answerBytesMax) {
       channel.sequence = sequence

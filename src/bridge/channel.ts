@@ -1,6 +1,8 @@
 // A channel as its host keeps it: who hears it, and the last messages, for those who move from thread to thread.
 // Sequences count over all channels of the host, so that a channel which is subscribed anew never repeats one.
+
 import { NO_TIMER, type TimerHandle } from '../timer/wheel.ts'
+import { REHEARSAL_PREFIX } from './bridge-rule.ts'
 
 /** A handle of a thread on a channel. */
 export class Subscriber {
@@ -42,6 +44,8 @@ export class Channel {
    *     asked ──▶ subscribed ──(the last one left, and moves)──▶ lingering ──▶ subscribed, or forgotten
    */
   state: 'asked' | 'subscribed' | 'lingering' = 'asked'
+  /** Its messages are traffic. */
+  readonly isCounted: boolean
   readonly subscribers: Subscriber[] = []
   readonly requests: Request[] = []
   /** Of its last message or gap. */
@@ -53,6 +57,7 @@ export class Channel {
 
   constructor(name: string, sequence: number) {
     this.name = name
+    this.isCounted = !name.startsWith(REHEARSAL_PREFIX)
     this.sequence = sequence
     this.keptFrom = sequence
   }

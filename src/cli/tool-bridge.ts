@@ -75,19 +75,25 @@ export class ToolBridge implements AsyncDisposable {
     operation: Name,
     argument: ArgumentOf<Name>,
   ): Promise<ReturnType<BridgeOperations[Name]>> {
+    // First: whoever measures does not want to wait for what follows.
+    const answer = this.#engine.run({ operation, argument } as unknown as BridgeCall)
     const { promise: late, resolve } = Promise.withResolvers<CallOutcome>()
     const giveUp = (): void => resolve(failed('BRIDGE_TIMEOUT', `no answer within ${this.#answerTimeoutMs} ms`))
     const timer = setTimeout(giveUp, this.#answerTimeoutMs)
-    const outcome = await Promise.race([this.#engine.run({ operation, argument } as unknown as BridgeCall), late])
+    const outcome = await Promise.race([answer, late])
     clearTimeout(timer)
     if (!outcome.ok) throw errorOfFailure(outcome, operation)
     return outcome.value as ReturnType<BridgeOperations[Name]>
   }
 
-  /** Settles when nothing published from now on is missed. One listener per channel, until the bridge is closed. */
+  /** Settles when nothing published from now on is missed. One listener per channel. */
   subscribe(channel: string, listener: ToolListener): Promise<void> {
     this.#listeners.set(channel, listener)
     return this.#engine.subscribe(channel)
+  }
+
+  unsubscribe(channel: string): void {
+    if (this.#listeners.delete(channel)) this.#engine.unsubscribe(channel)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -40,6 +40,11 @@ export const CORE_OPTIONS = defineOptions({
     'auto',
     'Heap of one shard; `auto` is the limit V8 chooses. The levels of `heap` act before it is reached. Raise it for many actors with much state.',
   ),
+  'shard.rehearsal': option(
+    duration({ max: '10s' }),
+    '250ms',
+    'A new shard may go through the hot paths of its services for so long before it is ready, so that its first clients meet compiled code. 0 turns that off.',
+  ),
   'shard.healthyAfter': option(
     duration({ min: '100ms', max: '1h' }),
     '10s',

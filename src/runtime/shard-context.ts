@@ -13,8 +13,10 @@ import type { ThreadMetrics } from '../observe/metrics.ts'
 import type { ServiceContext, StatusSource } from '../services/service.ts'
 import type { Store } from '../store/store.ts'
 import type { ConnectionPost } from './connection-post.ts'
+import { type Remote, within } from './control.ts'
 import type { SessionBook } from './session-book.ts'
 import type { ShardTopics } from './shard-topics.ts'
+import type { MainControl } from './thread-data.ts'
 
 export interface ShardContextOptions {
   readonly shard: { readonly id: number; readonly count: number }
@@ -61,5 +63,14 @@ export function serviceContextOf(options: ShardContextOptions, name: string, con
     unsubscribe: (connection, topic) => topics.unsubscribe(connection, topic),
     tap: (topic, listener) => topics.tap(topic, listener),
     presence: (topic) => topics.presence(topic),
+  }
+}
+
+export function statusOf(main: Remote<MainControl>, timeoutMs: number): StatusSource {
+  const ask = <T>(call: string, answer: PromiseLike<T>): Promise<T> => within(timeoutMs, call, 'main', answer)
+  return {
+    health: () => ask('health', main.health()),
+    readiness: () => ask('readiness', main.readiness()),
+    metrics: (prefix) => ask('metrics', main.metrics(prefix)),
   }
 }

@@ -19,7 +19,7 @@ import { errorFields, type Logger } from '../observe/logger.ts'
 import { TurnGauge } from '../observe/turn-gauge.ts'
 import { slotOf } from '../placement/slots.ts'
 import { type Definitions, loadDefinitions, withOwn } from '../services/registry.ts'
-import type { ServiceHandlers, StatusSource } from '../services/service.ts'
+import type { ServiceHandlers } from '../services/service.ts'
 import { createNodeTimerHost } from '../timer/node-host.ts'
 import { TimerWheel } from '../timer/wheel.ts'
 import { ActorThread } from './actor-thread.ts'
@@ -27,14 +27,15 @@ import { tracksEnds } from './admission.ts'
 import { CallClients, isCalled } from './call-clients.ts'
 import { ConnectionMover, type MoveProgress } from './connection-mover.ts'
 import { ConnectionPost } from './connection-post.ts'
-import { controlOf, type Remote, within } from './control.ts'
+import { controlOf, type Remote } from './control.ts'
 import { DatagramReply } from './datagram-reply.ts'
 import { EndReport } from './end-report.ts'
 import { Intake } from './intake.ts'
 import { limitsOf } from './limits.ts'
 import { captureProfile } from './profile.ts'
+import { rehearse } from './rehearsal.ts'
 import { SessionBook } from './session-book.ts'
-import { serviceContextOf } from './shard-context.ts'
+import { serviceContextOf, statusOf } from './shard-context.ts'
 import { ShardMoves } from './shard-moves.ts'
 import { ShardTopics } from './shard-topics.ts'
 import { BEAT_MS, ThreadBase } from './thread-base.ts'
@@ -163,33 +164,23 @@ export class Shard implements ShardControl {
       services: started.services,
       store: this.#calls.store,
       bridge: this.#calls.bridge,
-      status: this.#status(),
+      status: statusOf(this.#main, this.#data.config.control.timeout),
       buckets: new TokenBuckets(this.#data.buckets, this.#base.clock),
       watch: (result: unknown) => this.#watch(result),
     }
     for (const [index, service] of definitions.services.entries()) {
       const enabled = this.#data.listeners.some((listener) => listener.serviceIndex === index)
       const own = serviceContextOf(context, service.name, all.services[service.name])
-      const handlers = enabled ? await service.start(own) : {}
-      this.#handlers[index] = handlers
-      started.topics.addEncoders(handlers.topicEncoders ?? {})
+      this.#handlers[index] = enabled ? await service.start(own) : {}
+      started.topics.addEncoders(this.#handlers[index].topicEncoders ?? {})
     }
     for (const { service, serviceIndex, transport } of this.#data.listeners) {
       if (this.#handlers[serviceIndex]?.[transport as keyof ServiceHandlers] !== undefined) continue
       throw new PolyloopError('MODULE_INVALID', { service, problem: `it listens on ${transport} and has no handler` })
     }
     surviveRejections(this.#base.log)
+    await rehearse({ base: this.#base, wheel: this.#wheel, loop: this.#loop, handlers: this.#handlers })
     this.#base.open()
-  }
-
-  #status(): StatusSource {
-    const ask = <T>(call: string, answer: PromiseLike<T>): Promise<T> =>
-      within(this.#data.config.control.timeout, call, 'main', answer)
-    return {
-      health: () => ask('health', this.#main.health()),
-      readiness: () => ask('readiness', this.#main.readiness()),
-      metrics: (prefix) => ask('metrics', this.#main.metrics(prefix)),
-    }
   }
 
   #build({ actors: definitions, topics: topicDefinitions }: Definitions): Started {

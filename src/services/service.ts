@@ -1,6 +1,7 @@
 // How a service is defined: its options, its listeners, and the handlers it runs in every shard. The five that come
 // with Polyloop and a user's own are made the same way.
 
+import type { Socket } from 'node:net'
 import type { ActorRef } from '../actor/actor-ref.ts'
 import type { ActorDefinition, Handlers } from '../actor/definition.ts'
 import type { SessionDefinition } from '../actor/session.ts'
@@ -117,8 +118,24 @@ export interface ServiceHandlers {
   readonly topicEncoders?: Readonly<Record<string, TopicEncoder>>
   /** Longest WebSocket message; a longer one gets 1009. Default 1 MiB. */
   readonly messageBytesMax?: number
+  /**
+   * Goes through the service's hot path, so that the first clients of a new shard meet compiled code. Called before the
+   * shard is ready; what it rejects with is logged, and does no harm. Not called where `shard.rehearsal` is 0, and not in
+   * the successor of a shard that failed: its clients wait already.
+   */
+  rehearse?(stage: Stage): Promise<void>
   /** The shard is about to end; nothing arrives any more. */
   stop?(): void | Promise<void>
+}
+
+/** What a service rehearses with: things like those of the shard, of which nobody else knows. */
+export interface Stage {
+  /** Instead of the shard's. */
+  readonly metrics: ThreadMetrics
+  /** Aborted when the time is over: nobody waits for it any more. */
+  readonly signal: AbortSignal
+  /** A WebSocket of this shard, its handshake behind it; answers the client's end. All of them end with the rehearsal. */
+  connect<State>(handler: WebSocketHandler<State>): Promise<Socket>
 }
 
 /** What a service's part of the admin endpoint works with, in main. */

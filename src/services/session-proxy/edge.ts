@@ -10,18 +10,24 @@ export type EdgeContext = Pick<
   'config' | 'clock' | 'log' | 'metrics' | 'after' | 'bridge'
 >
 
+/** How Redis names the channels of sessions. */
+export const CHANNEL_PREFIX = 'session:'
+
 export class ProxyEdge {
   readonly context: EdgeContext
   readonly counters: ProxyCounters
   readonly downstream: Downstream
   /** Called whenever `size` has changed. */
   onSize: () => void = () => {}
+  /** Of the names of its channels. */
+  readonly channelPrefix: string
   readonly #open = new Set<Member>()
   /** Listeners by session, those of open handshakes included. */
   readonly #listeners = new Map<string, number>()
 
-  constructor(context: EdgeContext) {
+  constructor(context: EdgeContext, channelPrefix = CHANNEL_PREFIX) {
     this.context = context
+    this.channelPrefix = channelPrefix
     this.counters = proxyCounters(context.metrics, {
       bufferedBytes: () => this.#bufferedBytes(),
       channels: () => this.#listeners.size,

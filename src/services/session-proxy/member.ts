@@ -5,7 +5,7 @@ import type { ChannelListener, ChannelPosition, ChannelSubscription } from '../.
 import type { Connection } from '../../net/connection.ts'
 import { encodeFrame, OPCODE } from '../../net/websocket/frame.ts'
 import { type FrozenHeartbeat, Heartbeat } from '../heartbeat.ts'
-import type { ProxyEdge } from './edge.ts'
+import { CHANNEL_PREFIX, type ProxyEdge } from './edge.ts'
 
 /** What one client may have on the way to the bridge; beyond it is not read from. So it cannot take up all of the way. */
 export const UPSTREAM_MESSAGES_MAX = 128
@@ -54,7 +54,7 @@ export class Member implements ChannelListener {
     this.agent = agent
     this.session = session
     this.#edge = edge
-    this.#upChannel = channelOf(session, 'up')
+    this.#upChannel = channelOf(session, 'up', edge.channelPrefix)
     this.#since = since
     edge.listening(session, 1)
     this.#subscription = this.#listen()
@@ -205,7 +205,8 @@ export class Member implements ChannelListener {
   }
 
   #listen(): ChannelSubscription {
-    return this.#edge.context.bridge.subscribe(channelOf(this.session, 'down'), this, this.#since)
+    const { context, channelPrefix } = this.#edge
+    return context.bridge.subscribe(channelOf(this.session, 'down', channelPrefix), this, this.#since)
   }
 
   /** An open connection must not stay deaf, whatever the bridge says today. It is told of the gap then. */
@@ -231,8 +232,8 @@ export class Member implements ChannelListener {
 }
 
 /** How Redis names the channel. */
-export function channelOf(session: string, direction: 'up' | 'down'): string {
-  return `session:${session}:${direction}`
+export function channelOf(session: string, direction: 'up' | 'down', prefix = CHANNEL_PREFIX): string {
+  return `${prefix}${session}:${direction}`
 }
 
 export function isJson(payload: Buffer): boolean {

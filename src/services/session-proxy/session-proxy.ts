@@ -8,6 +8,7 @@ import { Census, censusActor } from './census.ts'
 import { SESSION_PROXY_OPTIONS } from './config.ts'
 import { ProxyEdge } from './edge.ts'
 import { ProxyHttp } from './http.ts'
+import { rehearse } from './rehearsal.ts'
 import { sessionOfTarget } from './target.ts'
 import { webSocketHandler } from './web-socket.ts'
 
@@ -29,6 +30,7 @@ export const sessionProxy = defineService({
       ws: webSocketHandler(edge) as WebSocketHandler,
       http: http.handle,
       messageBytesMax: context.config.maxMessageBytes,
+      rehearse: (stage) => rehearse(context, stage),
       stop: () => census.stop(),
     }
   },

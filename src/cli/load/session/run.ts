@@ -7,6 +7,7 @@ import { seededRandom } from '../random.ts'
 import type { RunSurroundings } from '../run.ts'
 import { SessionBooks } from './books.ts'
 import type { SessionPlan } from './plan.ts'
+import { rehearse } from './rehearsal.ts'
 import { type SessionReport, sessionReportOf } from './report.ts'
 import { SessionWorker } from './worker.ts'
 
@@ -26,6 +27,7 @@ export async function runSessionLoad(plan: SessionPlan, around: RunSurroundings)
   const opened = await ToolBridge.open({ address, signal: around.signal, connectTimeoutMs, answerTimeoutMs })
   if (typeof opened === 'string') return opened
   await using bridge = opened
+  await rehearse(plan, bridge, around)
   using run = new SessionRun(plan, bridge, around)
   return await run.report()
 }
