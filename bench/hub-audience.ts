@@ -17,8 +17,14 @@ export interface AudienceOrder {
   readonly token: string
   readonly subscribers: number
   readonly textBytes: number
-  readonly warmupMs: number
-  readonly durationMs: number
+  /** So long, and so many deliveries: a server that still compiles its code is another one. */
+  readonly warmup: AudienceSpan
+  readonly measured: AudienceSpan
+}
+
+export interface AudienceSpan {
+  readonly ms: number
+  readonly deliveries: number
 }
 
 export interface AudienceReport {
@@ -32,6 +38,7 @@ const HEAD_END = '\r\n\r\n'
 const OPENING_MAX = 200
 const ADDRESSES = 5
 const DELIVERY_MS_MAX = 60_000
+const SPAN_MS_MAX = 10_000
 /** Between two messages, so that the server is measured and not only the generator. */
 const PAUSE_MS = 5
 
@@ -133,27 +140,33 @@ function messageOf({ kind, textBytes }: AudienceOrder, number: number): string {
   return HUB_DIALECTS[kind].publish(JSON.stringify({ text }))
 }
 
-async function publishFor(order: AudienceOrder, publisher: WebSocket, ms: number): Promise<number> {
-  const endMs = performance.now() + ms
+async function publishFor(
+  order: AudienceOrder,
+  publisher: WebSocket,
+  { ms, deliveries }: AudienceSpan,
+): Promise<number> {
+  const startMs = performance.now()
   let messages = 0
-  do {
+  for (;;) {
     await all(order.subscribers, () => {
       publishedMs = performance.now()
       publisher.send(messageOf(order, messages))
     })
     messages++
+    const elapsedMs = performance.now() - startMs
+    const isEnough = elapsedMs > ms && messages * order.subscribers >= deliveries
+    if (isEnough || elapsedMs > SPAN_MS_MAX) return messages
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
-  } while (performance.now() < endMs)
-  return messages
+  }
 }
 
 const order = JSON.parse(process.argv[2] ?? '{}') as AudienceOrder
 await openAll(order)
 const publisher = await publisherOf(order)
-await publishFor(order, publisher, order.warmupMs)
+await publishFor(order, publisher, order.warmup)
 latenciesMs.length = 0
 const before = usageOf(order.pids)
-const messages = await publishFor(order, publisher, order.durationMs)
+const messages = await publishFor(order, publisher, order.measured)
 const after = usageOf(order.pids)
 latenciesMs.sort((one, other) => one - other)
 const report: AudienceReport = {
