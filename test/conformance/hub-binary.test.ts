@@ -145,6 +145,17 @@ test('hub binary: an event of 12 KB comes compressed to those who want that, as 
   assert.equal((await gzip.ask({ type: 'ping', id: 'x'.repeat(64) })).type, 'pong')
 })
 
+test('hub binary: metadata nested as deep as fits keep nobody from the events behind', async () => {
+  using plain = await hub.enter()
+  await plain.subscribe('metrics')
+  const deep = `${'['.repeat(32_000)}${']'.repeat(32_000)}`
+  const frame = packBinary('IMAGE', `{"channel":"metrics","x":${deep}}`, Buffer.alloc(1))
+  assert.equal((await admin.ask(frame)).type, 'broadcast_ack')
+  await admin.broadcast('metrics', { a: 1 })
+  assert.equal((await plain.nextEvent()).event_type, 'binary.image')
+  assert.deepEqual((await plain.nextEvent()).data, { a: 1 })
+})
+
 test('hub binary: options that change count from the next event on', async () => {
   using client = await hub.enter()
   await client.subscribe('metrics')

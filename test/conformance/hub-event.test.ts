@@ -75,8 +75,8 @@ test('hub events: what administrators do, and a shard that fails: actions, statu
 test('hub heartbeat: a client that answers pings of the protocol stays, one that answers nothing is dropped (H12)', async () => {
   await using calm = await HubServer.start({ hub: { pingInterval: '300ms', pingTimeout: '900ms' }, shards: 1 })
   using listener = await calm.enter()
-  using silent = await calm.enter({ options: { autoPong: false } })
   const startMs = performance.now()
+  using silent = await calm.enter({ options: { autoPong: false } })
   assert.deepEqual(await silent.closed, { code: 1001, reason: 'idle timeout' })
   assert.ok(performance.now() - startMs >= 850)
   for (let count = 0; count < 4; count++) {

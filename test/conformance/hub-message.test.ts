@@ -179,6 +179,22 @@ test('hub errors: each text, and the connection stays open (H5)', async () => {
   assert.equal((await client.ask({ type: 'recover', positions: positions(64) })).type, 'recovered')
 })
 
+test('hub errors: what is nested deeper than a stack reaches ends nothing', async () => {
+  using client = await hub.admin()
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  for (const [frame, type] of [
+    [`{"type":${deep}}`, 'error'],
+    [`{"type":"broadcast","channel":${deep}}`, 'error'],
+    [`{"type":"ping","id":${deep}}`, 'pong'],
+    [`{"type":"subscribe","channels":${deep}}`, 'error'],
+  ] as const) {
+    assert.equal((await client.ask(frame)).type, type)
+  }
+  // Whether it can be told depends on the version of Node.js.
+  const { type } = await client.ask(`{"type":"broadcast","channel":"logs","data":{"a":${deep}}}`)
+  assert.ok(type === 'broadcast_ack' || type === 'error')
+})
+
 test('hub errors: a client without rights is not told which channels there are', async () => {
   using client = await hub.enter()
   const reply = await client.ask({ type: 'broadcast', channel: 'weather' })

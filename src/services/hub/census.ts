@@ -6,8 +6,9 @@ import { defineActor } from '../../actor/definition.ts'
 import type { ServiceContext } from '../service.ts'
 import { shared } from './shared.ts'
 
-/** What stays the same is told again, for an actor that begins anew because its shard died. */
-const REPEATED_EVERY_MS = 5_000
+/** What stays the same is told again, for an actor that begins anew because its shard died: so long its sums are too small. */
+const REPEATED_EVERY_MS = 1_000
+/** So long they are too large behind the death of another shard, whose clients are back before that. */
 const FORGOTTEN_AFTER_MS = 3 * REPEATED_EVERY_MS
 /** Nobody waits longer for a sum than for a reply. */
 const ASK_MS = 1_000

@@ -214,7 +214,7 @@ export class Dialog {
     const broadcast = broadcastOf(members)
     if ('problem' in broadcast) return this.#fail(member, broadcast.problem, id)
     const { eventType, data } = broadcast
-    const payload = eventJson(channel, eventType, JSON.stringify(data), context.clock.wallMs())
+    const payload = eventJson(channel, eventType, data, context.clock.wallMs())
     return member.busy(this.#publish(member, channel, payload, id))
   }
 

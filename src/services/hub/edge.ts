@@ -25,8 +25,8 @@ import { shared } from './shared.ts'
 
 const LOGGED_PER_SECOND = 5
 const TIDY_MS = 5_000
-/** How old the number of buffered events may be. */
-const BUFFERED_MS = 1_000
+/** How old the number of buffered events may be, for who asks for it, and for the census. */
+const BUFFERED_MS = { asked: 1_000, counted: 5_000 } as const
 const TAP_AGAIN_MS = 1_000
 /** A broadcast in many pieces waits for room on its way, so often and so long. */
 const ROOM_POLL_MS = 5
@@ -94,7 +94,7 @@ export class HubEdge {
     this.counters = hubCounters(metrics, {
       channels,
       subscribers: (channel) => this.subscribers(channel),
-      buffered: () => this.#buffered(),
+      buffered: () => this.#buffered(BUFFERED_MS.asked),
     })
     const { pingInterval: intervalMs, pingTimeout: timeoutMs } = config
     this.pulseRules = { clock, after, intervalMs, timeoutMs, latency: this.counters.heartbeat }
@@ -279,7 +279,7 @@ export class HubEdge {
   #answer(question: unknown): readonly unknown[] | undefined {
     const { ask } = question as { readonly ask?: unknown }
     if (ask === 'surrender') return [this.restorer.surrender(question as Surrender)]
-    if (ask === 'buffered') return [this.#buffered()]
+    if (ask === 'buffered') return [this.#buffered(BUFFERED_MS.asked)]
     return ask === 'clients' ? this.#listed() : undefined
   }
 
@@ -296,7 +296,7 @@ export class HubEdge {
   }
 
   #counts(): readonly number[] {
-    return [this.#members.size, this.#published, this.#buffered(), ...this.#subscribers]
+    return [this.#members.size, this.#published, this.#buffered(BUFFERED_MS.counted), ...this.#subscribers]
   }
 
   async #bufferedInAll(): Promise<number> {
@@ -308,9 +308,9 @@ export class HubEdge {
   }
 
   /** A look at every session that is away: not for each question. */
-  #buffered(): number {
+  #buffered(ageMsMax: number): number {
     const nowMs = this.context.clock.nowMs()
-    if (nowMs - this.#bufferedMs < BUFFERED_MS) return this.#bufferedCount
+    if (nowMs - this.#bufferedMs < ageMsMax) return this.#bufferedCount
     this.#bufferedMs = nowMs
     this.#bufferedCount = this.#countBuffered()
     return this.#bufferedCount

@@ -9,7 +9,7 @@ import { encodeDeflatedFrame } from '../../net/websocket/deflate.ts'
 import { encodeFrame, OPCODE } from '../../net/websocket/frame.ts'
 import { packBinary, parseBinary } from './binary-message.ts'
 import type { Options } from './request.ts'
-import { timestampOf } from './text.ts'
+import { jsonOf, timestampOf } from './text.ts'
 
 const BINARY_KIND = 1
 export const PIECE_KIND = 2
@@ -138,7 +138,9 @@ export class HubEvent {
     // It was checked when it came.
     if ('problem' in parsed) return eventJson(this.channel, 'binary.binary_data', '{}', this.wallMs)
     const { type, metadata, payload } = parsed
-    const data = `{"type":"${type}","metadata":${JSON.stringify(metadata)},"payload_length":${payload.length}}`
+    // What cannot be written must not keep others from their events.
+    const told = jsonOf(metadata) ?? '{}'
+    const data = `{"type":"${type}","metadata":${told},"payload_length":${payload.length}}`
     return eventJson(this.channel, `binary.${type.toLowerCase()}`, data, this.wallMs)
   }
 }

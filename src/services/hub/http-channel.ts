@@ -6,6 +6,7 @@ import { eventJson } from './event.ts'
 import { isAdmin, limited, requesterOf } from './http-access.ts'
 import { HTTP_TEXT, sendDetail, sendJson } from './http-answer.ts'
 import { broadcastOf, type Members } from './request.ts'
+import { jsonOf } from './text.ts'
 
 const ROOT = '/api/v1/websocket'
 
@@ -96,8 +97,8 @@ async function broadcast(edge: HubEdge, request: BroadcastRequest, reply: Fastif
   const startMs = clock.nowMs()
   const more = Object.entries(body)
     .filter(([name]) => !RESERVED.has(name))
-    .map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`)
-  const json = eventJson(channel, wanted.eventType, JSON.stringify(wanted.data), clock.wallMs(), more.join(''))
+    .map(([name, value]) => `,${JSON.stringify(name)}:${jsonOf(value) ?? 'null'}`)
+  const json = eventJson(channel, wanted.eventType, wanted.data, clock.wallMs(), more.join(''))
   if (!(await edge.broadcast(channel, json))) return sendDetail(reply, 503, HTTP_TEXT.overloaded)
   const [sums] = await Promise.all([edge.census.sync(), edge.placed(channel)])
   const subscribers = subscribersOf(edge, sums, channel)

@@ -1,6 +1,6 @@
 // What clients send as text, taken apart and checked: a request, or the text of what is wrong with it. Pure.
 // [PROTOCOLS 4.2, 4.3]
-import { TEXT } from './text.ts'
+import { jsonOf, namedAs, TEXT } from './text.ts'
 
 export const CHANNELS_MAX = 64
 export const CHANNEL_LENGTH_MAX = 128
@@ -80,7 +80,8 @@ export function queriedOptions(value: (name: string) => string | undefined, now:
 
 export interface Broadcast {
   readonly eventType: string
-  readonly data: Members
+  /** JSON. */
+  readonly data: string
 }
 
 export function broadcastOf({ event_type: eventType, data }: Members): Broadcast | Problem {
@@ -88,14 +89,13 @@ export function broadcastOf({ event_type: eventType, data }: Members): Broadcast
   if (typeof type !== 'string' || type === '' || type.length > EVENT_TYPE_LENGTH_MAX)
     return { problem: TEXT.eventTypeBad }
   const value = data ?? {}
-  if (typeof value !== 'object' || Array.isArray(value)) return { problem: TEXT.dataNoObject }
-  return { eventType: type, data: value as Members }
+  const json = typeof value !== 'object' || Array.isArray(value) ? undefined : jsonOf(value)
+  return json === undefined ? { problem: TEXT.dataNoObject } : { eventType: type, data: json }
 }
 
 /** How an error names a channel, whatever was given for one. */
 export function channelText(channel: unknown): string {
-  if (channel === undefined || channel === null) return 'None'
-  return (typeof channel === 'string' ? channel : JSON.stringify(channel)).slice(0, CHANNEL_LENGTH_MAX)
+  return namedAs(channel).slice(0, CHANNEL_LENGTH_MAX)
 }
 
 export interface Position {

@@ -59,8 +59,23 @@ export function errorJson(message: string, id = '', more = ''): string {
 }
 
 export function unknownType(type: unknown): string {
-  const text = type === undefined || type === null ? 'None' : typeof type === 'string' ? type : JSON.stringify(type)
-  return `Unknown message type: ${text.slice(0, 64)}`
+  return `Unknown message type: ${namedAs(type).slice(0, 64)}`
+}
+
+/** How an error names what was given for a name, whatever it is. */
+export function namedAs(name: unknown): string {
+  if (name === undefined || name === null) return 'None'
+  return typeof name === 'string' ? name : (jsonOf(name) ?? 'nested too deeply')
+}
+
+/** Undefined: it was read, and cannot be written, because it is nested deeper than the stack of Node.js 24 reaches. */
+export function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    // There is no other way to know.
+    return undefined
+  }
 }
 
 /** Rounded up: who waits so long is not refused again. */
