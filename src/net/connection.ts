@@ -160,7 +160,8 @@ export class Connection<State = unknown> implements Sender, Patient, Departing {
 
   /**
    * Holds input back until everything queued has left and its handler is settled. Then `done(true)`, the one moment to call
-   * `freeze`; `done(false)` if it ends, or after `timeoutMs`: it is served as before. Never called before this returns.
+   * `freeze`; `done(false)` if it ends, if its peer takes nothing for `net.closeTimeout`, or after `timeoutMs`: it is served as
+   * before. Never called before this returns.
    */
   drain(timeoutMs: number, done: (drained: boolean) => void): void {
     if (this.#phase !== 'open' || this.#departure !== undefined) {

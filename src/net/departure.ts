@@ -1,5 +1,6 @@
 // A connection that wants to leave its loop: its input is held back until the kernel has taken everything it had to
-// say, or until the time for that is over. Made only when a connection moves.
+// say, or until the time for that is over, or its peer takes nothing for `net.closeTimeout`. Made only when a connection
+// moves, or its server ends.
 import type { TimerHandle } from '../timer/wheel.ts'
 import type { EventLoop } from './event-loop.ts'
 
@@ -8,6 +9,8 @@ export interface Departing {
   readonly loop: EventLoop
   /** Everything sent is with the kernel, and the handler knows it. */
   readonly drained: boolean
+  /** What the kernel has not taken. */
+  unsentBytes(): number
   /** Takes input again, which it has not since `heldMs`. */
   release(heldMs: number): void
 }
@@ -18,13 +21,17 @@ export class Departure {
   readonly startMs: number
   readonly #connection: Departing
   readonly #done: (drained: boolean) => void
+  #leftMs: number
+  #stepMs = 0
+  #unsentBytes = 0
   #timer: TimerHandle | undefined
 
   constructor(connection: Departing, timeoutMs: number, done: (drained: boolean) => void) {
     this.#connection = connection
     this.#done = done
     this.startMs = connection.loop.readClock()
-    this.#timer = connection.loop.wheel.schedule(timeoutMs, giveUp, this)
+    this.#leftMs = timeoutMs
+    this.#wait()
   }
 
   /** Output has moved. */
@@ -38,6 +45,16 @@ export class Departure {
     this.#connection.release(this.startMs)
   }
 
+  /** So long nothing has ended it. */
+  waited(): void {
+    this.#leftMs -= this.#stepMs
+    const unsentBytes = this.#connection.unsentBytes()
+    // Without output it waits for somebody else: the handler's answers.
+    const isStuck = unsentBytes > 0 && unsentBytes === this.#unsentBytes
+    if (this.#leftMs <= 0 || isStuck) this.fail()
+    else this.#wait()
+  }
+
   /** Not now. Told later, so that nobody asks again in the middle of whatever prevents it. */
   fail(): void {
     if (this.#timer === undefined) return
@@ -46,12 +63,19 @@ export class Departure {
     queueMicrotask(() => this.#done(false))
   }
 
+  #wait(): void {
+    const { wheel, limits } = this.#connection.loop
+    this.#unsentBytes = this.#connection.unsentBytes()
+    this.#stepMs = Math.min(this.#leftMs, limits.closeTimeoutMs)
+    this.#timer = wheel.schedule(this.#stepMs, waited, this)
+  }
+
   #stopTimer(): void {
     if (this.#timer !== undefined) this.#connection.loop.wheel.cancel(this.#timer)
     this.#timer = undefined
   }
 }
 
-function giveUp(departure: Departure): void {
-  departure.fail()
+function waited(departure: Departure): void {
+  departure.waited()
 }
