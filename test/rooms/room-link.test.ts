@@ -57,7 +57,7 @@ class World {
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 const leave = (id: number): TurnItem => ({ kind: 'leave', id })
 const login = (id: number): TurnItem => ({ kind: 'login', id, name: 'bob' })
-const done = (...results: TurnResult[]): TurnAnswer => ({ state: 'done', epoch: 7, results })
+const done = (...results: TurnResult[]): TurnAnswer => ({ state: 'done', epoch: 7, results, published: 0 })
 
 test('link: one turn at a time, with all that came meanwhile, in order', async () => {
   const world = new World()
@@ -207,4 +207,26 @@ test('link: stops when everything was said, or after a while', async () => {
     await world.push(leave(3))
     assert.deepEqual([world.turns.length, world.results.length], [2, isAnswered ? 2 : 1])
   }
+})
+
+test('link: what comes while a login is answered does not tell the room that nobody is waited for here', async () => {
+  const world = new World()
+  const answered: unknown[] = []
+  world.link.push(login(1), (...outcome) => {
+    answered.push(outcome)
+    world.members = true
+  })
+  await settled()
+  // Of a flood that is not for it.
+  world.link.consumed(1024 * 1024)
+  await world.answer({ ...done('accepted'), published: 2_000_000 } as TurnAnswer)
+  assert.deepEqual(answered, [['accepted', 2_000_000]])
+  assert.deepEqual(
+    world.turns.map(({ consumed }) => consumed),
+    [EVERYTHING, 1024 * 1024],
+  )
+  world.members = false
+  world.link.consumed(4 * 1024 * 1024)
+  await world.answer(done())
+  assert.equal(world.turns.length, 2)
 })

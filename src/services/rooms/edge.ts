@@ -29,6 +29,8 @@ export class RoomsEdge {
   /** What a client or a disk can provoke. */
   readonly logged: Readonly<Record<'dropped' | 'disk' | 'gap', LimitedLogger>>
   readonly #members = new Set<Member>()
+  /** Accepted by the room, which waits for them from then on; their own join is on its way. */
+  readonly #entering = new Set<Member>()
   /** What a subscription said to connections that are arriving: all within one call, so there is no limit of its own. */
   readonly #early = new Map<number, Uint8Array[]>()
   #batch: Batch | undefined
@@ -52,7 +54,7 @@ export class RoomsEdge {
       after: context.after,
       lost: () => this.lose(),
       failed: (error) => silent.warn(errorFields(error)),
-      hasMembers: () => this.#members.size > 0,
+      hasMembers: () => this.#members.size + this.#entering.size > 0,
     })
     this.link.hello()
   }
@@ -61,8 +63,15 @@ export class RoomsEdge {
     return this.context.subscribe(connection, FEED)
   }
 
+  /** The room has somebody who does not know yet. */
+  accepted(member: Member): void {
+    this.#entering.add(member)
+    this.link.beat()
+  }
+
   /** Somebody is in the room, on this shard. */
   add(member: Member): void {
+    this.#entering.delete(member)
     this.#members.add(member)
     this.counters.members.value = this.#members.size
     this.link.beat()
@@ -72,6 +81,7 @@ export class RoomsEdge {
   }
 
   remove(member: Member): void {
+    this.#entering.delete(member)
     this.#members.delete(member)
     this.counters.members.value = this.#members.size
   }
@@ -102,14 +112,16 @@ export class RoomsEdge {
 
   /** The room is another one than they were in: nobody can know what they missed. */
   lose(): void {
-    if (this.#members.size === 0) return
-    this.context.log.warn('rooms.room_lost', { members: this.#members.size })
-    for (const member of [...this.#members]) member.end()
+    const members = [...this.#members, ...this.#entering]
+    if (members.length === 0) return
+    this.context.log.warn('rooms.room_lost', { members: members.length })
+    for (const member of members) member.end()
   }
 
   stop(): Promise<void> {
     this.#cancelLook?.()
     this.#members.clear()
+    this.#entering.clear()
     return this.link.stop()
   }
 

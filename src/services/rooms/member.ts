@@ -50,6 +50,10 @@ export class Member implements InletOwner, OutletOwner {
   #asked: string | undefined
   #isSubscribed = false
   #hasSubscribed = false
+  /** While it joins: the last record that came, and where its join stands at the latest. */
+  #passedEpoch = 0
+  #passed = 0
+  #joinedBy = Number.POSITIVE_INFINITY
   #peerEnded = false
   /** It gets no more than what waits for it. */
   #endsWhenEmpty = false
@@ -116,11 +120,8 @@ export class Member implements InletOwner, OutletOwner {
       if (this.#asked !== undefined) this.#join(this.#asked)
     } else if (event.type === 'refused') this.end()
     else if (event.reason === 'epoch') this.#edge.lose()
-    else if (this.#phase !== 'guest' && this.#phase !== 'over') {
-      // What it missed nobody keeps.
-      this.#edge.logged.gap.warn({ connection: this.#connection.id, reason: event.reason })
-      this.drop('queue')
-    }
+    // What comes before its join is not for it: nobody holds up a room for a shard that has no members yet.
+    else if (this.#phase === 'inside' || this.#phase === 'leaving') this.#miss(event.reason)
   }
 
   writable(): void {
@@ -192,15 +193,34 @@ export class Member implements InletOwner, OutletOwner {
   #join(name: string): void {
     this.#asked = undefined
     if (this.#phase !== 'joining') return
-    this.#edge.link.push({ kind: 'login', id: this.#connection.id, name }, (result) => this.#answered(result))
+    this.#edge.link.push({ kind: 'login', id: this.#connection.id, name }, (result, published) =>
+      this.#answered(result, published),
+    )
   }
 
-  #answered(result: TurnResult | undefined): void {
+  #answered(result: TurnResult | undefined, published = 0): void {
     if (result === 'accepted') this.#edge.counters.login('accepted')
-    if (this.#phase !== 'joining' || result === 'accepted') return
+    if (this.#phase !== 'joining') return
+    if (result === 'accepted') {
+      this.#joinedBy = published
+      this.#edge.accepted(this)
+      this.#lookForJoin()
+      return
+    }
     this.#phase = 'guest'
     this.refuse('exists', false)
     this.#inlet.look()
+  }
+
+  /** What came behind its join came without that: it was lost on an overloaded way, and more with it. */
+  #lookForJoin(): void {
+    if (this.#phase !== 'joining' || this.#passedEpoch !== this.#edge.link.epoch) return
+    if (this.#passed > this.#joinedBy) this.#miss('lost')
+  }
+
+  #pass({ epoch, position }: RoomRecord): void {
+    this.#passedEpoch = epoch
+    this.#passed = position
   }
 
   #enter({ frame }: RoomRecord): void {
@@ -232,12 +252,20 @@ export class Member implements InletOwner, OutletOwner {
       const isOwn = subject === id
       if (this.#phase === 'joining') {
         if (kind === RECORD_KIND.joined && isOwn) this.#enter(record)
+        else this.#pass(record)
       } else if (kind === RECORD_KIND.left && isOwn) {
         this.#endsWhenEmpty = true
         this.#endIfEmpty()
       } else if (kind !== RECORD_KIND.private || isOwn || second === id)
         this.#outlet.push(frame, 1, contentBytes, spooled)
     }
+    this.#lookForJoin()
+  }
+
+  /** What it missed nobody keeps. */
+  #miss(reason: string): void {
+    this.#edge.logged.gap.warn({ connection: this.#connection.id, reason })
+    this.drop('queue')
   }
 
   drop(reason: DropReason): void {

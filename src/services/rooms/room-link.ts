@@ -23,8 +23,11 @@ const CONSUMED_STEP_BYTES = 128 * 1024
 /** Told by a thread without members: nobody is there to count what comes, and nobody may wait for it. */
 export const EVERYTHING = Number.MAX_SAFE_INTEGER
 
-/** What became of an item. Undefined: the room began anew, or has forgotten this shard; nothing was done. */
-export type Done = (result: TurnResult | undefined) => void
+/**
+ * What became of an item, of which records up to `published` tell. Undefined: the room began anew, or has forgotten this
+ * shard; nothing was done.
+ */
+export type Done = (result: TurnResult | undefined, published?: number) => void
 
 export interface RoomLinkOptions {
   /** Names this thread. */
@@ -36,7 +39,7 @@ export interface RoomLinkOptions {
   readonly lost: () => void
   /** The room did not answer. */
   readonly failed: (error: unknown) => void
-  /** There are members here, of whom the room has to know that they live. */
+  /** There are members here, accepted at least, of whom the room has to know that they live. */
   readonly hasMembers: () => boolean
 }
 
@@ -79,8 +82,7 @@ export class RoomLink {
   /** Records up to this position came here. */
   consumed(position: number): void {
     this.#consumed = position
-    // For a member that is joining nothing is told: it would be EVERYTHING, while its join is still on the way.
-    if (this.#options.hasMembers() && position - this.#toldConsumed >= CONSUMED_STEP_BYTES) this.#schedule()
+    if (this.#hasConsumed()) this.#schedule()
   }
 
   /** A connection that moved here knows the room's epoch. False: it is of another room. */
@@ -182,7 +184,9 @@ export class RoomLink {
       this.epoch = answer.epoch
       const asked = this.#takeAsked()
       this.#phase = 'idle'
-      for (let index = 0; index < asked.length; index++) asked[index]?.done?.(answer.results[index])
+      for (let index = 0; index < asked.length; index++) {
+        asked[index]?.done?.(answer.results[index], answer.published)
+      }
       this.#goOn()
     } else if (answer.state === 'busy') this.#askAgain(BUSY_MS)
     else this.#lose(answer.epoch)
@@ -238,6 +242,11 @@ export class RoomLink {
 
   #goOn(): void {
     if (this.#waiting.length === 0) this.#stopped?.()
-    if (this.#waiting.length > 0 || this.#consumed - this.#toldConsumed >= CONSUMED_STEP_BYTES) this.#schedule()
+    if (this.#waiting.length > 0 || this.#hasConsumed()) this.#schedule()
+  }
+
+  /** Without members it would tell EVERYTHING: what comes for somebody who is not accepted yet is nobody's. */
+  #hasConsumed(): boolean {
+    return this.#consumed - this.#toldConsumed >= CONSUMED_STEP_BYTES && this.#options.hasMembers()
   }
 }

@@ -114,7 +114,7 @@ export class Room {
     const results: TurnResult[] = []
     for (const item of turn.items) results.push(this.#do(item, turn.life, life, output))
     life.sequence = turn.sequence
-    life.answer = { state: 'done', epoch, results }
+    life.answer = { state: 'done', epoch, results, published: this.#published }
     return life.answer
   }
 

@@ -59,9 +59,14 @@ export interface Turn {
 }
 
 /**
- * `busy`: nothing was done, ask again. `lost`: nothing was done, and members of this life are not in the room any more:
+ * `published`: position of the room's last record; what a turn did is told up to there. `busy`: nothing was done, ask again. `lost`: nothing was done, and members of this life are not in the room any more:
  * it began anew, or had not heard of the life for too long.
  */
 export type TurnAnswer =
-  | { readonly state: 'done'; readonly epoch: number; readonly results: readonly TurnResult[] }
+  | {
+      readonly state: 'done'
+      readonly epoch: number
+      readonly results: readonly TurnResult[]
+      readonly published: number
+    }
   | { readonly state: 'busy' | 'lost'; readonly epoch: number }
