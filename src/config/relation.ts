@@ -15,6 +15,9 @@ export interface Resolved {
 /** A healthy shard beats twice a second: a shorter limit would replace healthy shards. */
 const HANG_LIMIT_MIN_MS = 1_000
 
+/** Turns of 256 KiB, and messages with as much content, must fit, with all that is beside them. */
+const ROOMS_MESSAGE_BYTES_MIN = 512 * 1024
+
 /** The first is at most the second: otherwise one of the two would never act. */
 const RISING: readonly (readonly [string, string])[] = [
   ['shard.restartBackoff.min', 'shard.restartBackoff.max'],
@@ -54,6 +57,14 @@ export function checkRelations(rows: OptionRows, resolved: ReadonlyMap<string, R
       'shard.hangLimit',
       `${shown('shard.hangLimit')} is neither 0 nor at least ${formatDuration(HANG_LIMIT_MIN_MS)}`,
     )
+
+  const messageMax = setting('ring.messageMax')
+  if (
+    setting('services.rooms.enabled') === true &&
+    typeof messageMax === 'number' &&
+    messageMax < ROOMS_MESSAGE_BYTES_MIN
+  )
+    refuse('ring.messageMax', `${shown('ring.messageMax')} is below the 512KiB that rooms need`)
 
   const storeProblem = sharedStoreProblem(setting)
   if (storeProblem !== undefined) refuse(...storeProblem)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { PolyloopError } from '../../src/lib/errors.ts'
+import { loadEffectiveConfig } from '../../src/runtime/effective-config.ts'
 import { loadDefinitions, SERVICES } from '../../src/services/registry.ts'
 import { defineService } from '../../src/services/service.ts'
 
@@ -59,4 +60,15 @@ test('service: a name that could not be a key of the configuration is refused', 
 test('service: a transport that does not exist is refused', () => {
   const listeners = { sctp: { port: 1 } } as object
   assert.throws(() => defineService({ name: 'web', listeners, start: () => ({}) }), /no transport sctp/)
+})
+
+test('services: rooms need messages of 512 KiB between threads, unless they are off', async () => {
+  const small = ['services.session-proxy.maxMessageBytes=1KiB', 'ring.messageMax=511KiB']
+  const problem = 'flag: ring.messageMax: 511KiB is below the 512KiB that rooms need'
+  await assert.rejects(loadEffectiveConfig({ flags: small }), (error: PolyloopError) => {
+    assert.deepEqual((error.details.problems as readonly unknown[]).map(String), [problem])
+    return true
+  })
+  await loadEffectiveConfig({ flags: [...small, 'services.rooms.enabled=false'] })
+  await loadEffectiveConfig({ flags: [...small, 'ring.messageMax=512KiB'] })
 })
