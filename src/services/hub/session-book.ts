@@ -52,7 +52,7 @@ export interface BookOptions {
   readonly clock: Clock
   readonly after: ServiceContext<unknown>['after']
   readonly failed: LimitedLogger
-  /** So long a record says that its session was taken: as long as any of its tokens would have been valid. */
+  /** So long a record says that its session was taken: the longest life of a token. */
   readonly tokenTtlMs: number
 }
 
