@@ -11,7 +11,7 @@ import type { ActorKind } from './kind.ts'
 
 export type ActivationStatus = 'landing' | 'starting' | 'idle' | 'busy' | 'backoff' | 'failed' | 'passivating' | 'gone'
 
-/** A message on its way to a handler. */
+/** A message on its way to a handler. Its numbers, but for the deadline, are int32. */
 export interface Message {
   readonly method: number
   readonly argument: unknown

@@ -13,9 +13,9 @@ export interface Address {
   readonly id: string
   /** `kind/id` in UTF-8. */
   readonly key: Buffer
-  /** xxHash32 with seed 0, as `slotOf` has it. */
+  /** xxHash32 with seed 0, as `slotOf` has it, but an int32. */
   readonly hash: number
-  /** With another seed: both together name an actor in a chain of asks. */
+  /** With another seed, an int32: both together name an actor in a chain of asks. */
   readonly check: number
   readonly slot: number
 }
@@ -27,5 +27,5 @@ export function addressOf(kind: string, id: string): Address {
     throw new PolyloopError('VALUE_INVALID', { kind, problem: `an id has 1 to ${KEY_BYTES_MAX} bytes` })
   }
   const hash = hashBytes(key)
-  return { kind, id, key, hash, check: hashBytes(key, 0, key.length, CHECK_SEED), slot: hash % SLOTS }
+  return { kind, id, key, hash: hash | 0, check: hashBytes(key, 0, key.length, CHECK_SEED) | 0, slot: hash % SLOTS }
 }

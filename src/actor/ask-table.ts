@@ -4,12 +4,18 @@ import { PolyloopError } from '../lib/errors.ts'
 import type { TimerHandle, TimerWheel } from '../timer/wheel.ts'
 
 interface Pending {
-  sequence: number
-  resolve: (value: unknown) => void
-  reject: (error: PolyloopError) => void
-  timer: TimerHandle
-  actor: string
-  method: string
+  readonly sequence: number
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: PolyloopError) => void
+  readonly timer: TimerHandle
+  readonly to: Asked
+  readonly method: string
+}
+
+/** Who was asked. Its name is made when there is an error to tell. */
+export interface Asked {
+  readonly kind: string
+  readonly id: string
 }
 
 export class AskTable {
@@ -24,28 +30,29 @@ export class AskTable {
   constructor(wheel: TimerWheel, asksMax: number, generation: number) {
     this.#wheel = wheel
     this.#asksMax = asksMax
-    this.#sequence = (generation << 20) >>> 0
+    this.#sequence = generation << 20
   }
 
-  /** Opens an entry; -1: there are too many. `sequenceOf(index)` names it together with its index. */
+  /** Opens an entry; -1: there are too many. `sequence` names it together with its index. */
   open(
     timeoutMs: number,
-    actor: string,
+    to: Asked,
     method: string,
     resolve: (value: unknown) => void,
     reject: (error: PolyloopError) => void,
   ): number {
     if (this.size >= this.#asksMax) return -1
     const index = this.#free.pop() ?? this.#pending.length
-    this.#sequence = (this.#sequence + 1) >>> 0
+    this.#sequence = (this.#sequence + 1) | 0
     const timer = this.#wheel.schedule(Math.max(1, timeoutMs), this.#expire, index)
-    this.#pending[index] = { sequence: this.#sequence, resolve, reject, timer, actor, method }
+    this.#pending[index] = { sequence: this.#sequence, resolve, reject, timer, to, method }
     this.size++
     return index
   }
 
-  sequenceOf(index: number): number {
-    return this.#pending[index]?.sequence ?? 0
+  /** Of the entry that was opened last. */
+  get sequence(): number {
+    return this.#sequence
   }
 
   /** True if there was such an ask; false for an answer that came too late. */
@@ -64,7 +71,7 @@ export class AskTable {
   /** Ends all that wait. */
   close(error: (actor: string, method: string) => PolyloopError): void {
     for (const [index, pending] of this.#pending.entries()) {
-      if (pending !== undefined) this.reject(index, pending.sequence, error(pending.actor, pending.method))
+      if (pending !== undefined) this.reject(index, pending.sequence, error(nameOf(pending.to), pending.method))
     }
   }
 
@@ -81,7 +88,11 @@ export class AskTable {
   readonly #expire = (index: number): void => {
     const pending = this.#pending[index]
     if (pending === undefined) return
-    const { actor, method, sequence } = pending
-    this.reject(index, sequence, new PolyloopError('ASK_TIMEOUT', { actor, method }))
+    const { to, method, sequence } = pending
+    this.reject(index, sequence, new PolyloopError('ASK_TIMEOUT', { actor: nameOf(to), method }))
   }
+}
+
+function nameOf({ kind, id }: Asked): string {
+  return `${kind}/${id}`
 }

@@ -10,69 +10,74 @@ import { ACTOR_RECORD, ASK_HEAD_BYTES, AT, CHAIN_MAX, LINK_BYTES, TELL_HEAD_BYTE
 export const HEAD_BYTES_MAX = ASK_HEAD_BYTES + CHAIN_MAX * LINK_BYTES + KEY_BYTES_MAX
 const NOBODY: readonly number[] = []
 
-export interface Question {
-  readonly index: number
-  readonly sequence: number
-  readonly deadlineMs: number
-  readonly chain: readonly number[]
-}
+// Numbers are read and written through a DataView, which compiles to one access each, and as int32: a u32 above 2^31 is a
+// heap object for V8.
 
-/** Writes all but the value; answers the length. */
+/** Writes all but the value; answers the length. `index` below 0: a tell. */
 export function encodeHead(
-  head: Buffer,
+  head: Uint8Array,
+  view: DataView,
   address: Address,
   method: number,
   tag: number,
-  question: Question | undefined,
+  index: number,
+  sequence: number,
+  deadlineMs: number,
+  chain: readonly number[],
 ): number {
-  head.writeUInt16LE(address.slot, AT.slot)
-  head.writeUInt16LE(0, AT.flags)
-  head.writeUInt32LE(address.hash, AT.hash)
-  head.writeUInt32LE(address.check, AT.check)
-  head.writeUInt32LE(method, AT.method)
-  head.writeUInt16LE(address.key.length, AT.keyBytes)
+  const { key } = address
+  const keyBytes = key.length
+  view.setInt32(AT.slot, address.slot, true)
+  view.setInt32(AT.hash, address.hash, true)
+  view.setInt32(AT.check, address.check, true)
+  view.setInt32(AT.method, method, true)
+  view.setInt16(AT.keyBytes, keyBytes, true)
   head[AT.kindBytes] = address.kind.length
   head[AT.tag] = tag
-  let at = TELL_HEAD_BYTES
   head[AT.chain] = 0
-  if (question !== undefined) {
-    const { chain } = question
+  let at = TELL_HEAD_BYTES
+  if (index >= 0) {
     head[AT.chain] = chain.length >> 1
-    head.writeUInt32LE(question.index, AT.index)
-    head.writeUInt32LE(question.sequence, AT.sequence)
-    head.writeDoubleLE(question.deadlineMs, AT.deadline)
+    view.setInt32(AT.index, index, true)
+    view.setInt32(AT.sequence, sequence, true)
+    view.setFloat64(AT.deadline, deadlineMs, true)
     at = ASK_HEAD_BYTES
-    for (let link = 0; link < chain.length; link++, at += 4) head.writeUInt32LE(chain[link] as number, at)
+    for (let link = 0; link < chain.length; link++, at += 4) view.setInt32(at, chain[link] as number, true)
   }
-  const { key } = address
-  for (let index = 0; index < key.length; index++) head[at++] = key[index] as number
+  for (let byte = 0; byte < keyBytes; byte++) head[at++] = key[byte] as number
   return at
 }
 
-/** Where the key of a record starts. */
-export function keyStart(kind: number, record: Buffer): number {
-  if (kind === ACTOR_RECORD.tell) return TELL_HEAD_BYTES
-  return ASK_HEAD_BYTES + (record[AT.chain] as number) * LINK_BYTES
-}
+// A record is `bytes[start, end)`, and `view` has the same memory.
 
-export function keyEnd(start: number, record: Buffer): number {
-  return start + record.readUInt16LE(AT.keyBytes)
+/** Where the key of a record starts. */
+export function keyStart(kind: number, bytes: Uint8Array, start: number): number {
+  if (kind === ACTOR_RECORD.tell) return start + TELL_HEAD_BYTES
+  return start + ASK_HEAD_BYTES + (bytes[start + AT.chain] as number) * LINK_BYTES
 }
 
 /** `kind` and `id` of a record. */
 export function namesOf(kind: number, record: Buffer): { kind: string; id: string } {
-  const start = keyStart(kind, record)
+  const start = keyStart(kind, record, 0)
   const kindEnd = start + (record[AT.kindBytes] as number)
   return {
     kind: record.toString('latin1', start, kindEnd),
-    id: record.toString('utf8', kindEnd + 1, keyEnd(start, record)),
+    id: record.toString('utf8', kindEnd + 1, start + record.readUInt16LE(AT.keyBytes)),
   }
 }
 
 /** The message of a record. Throws VALUE_INVALID. */
-export function decodeMessage(kind: number, source: number, record: Buffer, valueStart: number): Message {
-  const method = record.readUInt32LE(AT.method)
-  const argument = decodeValue(record[AT.tag] as number, record, valueStart, record.length)
+export function decodeMessage(
+  kind: number,
+  source: number,
+  bytes: Buffer,
+  view: DataView,
+  start: number,
+  valueStart: number,
+  end: number,
+): Message {
+  const method = view.getInt32(start + AT.method, true)
+  const argument = decodeValue(bytes[start + AT.tag] as number, bytes, valueStart, end)
   if (kind === ACTOR_RECORD.tell) {
     return { method, argument, source: -1, index: 0, sequence: 0, deadlineMs: 0, chain: NOBODY }
   }
@@ -80,18 +85,26 @@ export function decodeMessage(kind: number, source: number, record: Buffer, valu
     method,
     argument,
     source,
-    index: record.readUInt32LE(AT.index),
-    sequence: record.readUInt32LE(AT.sequence),
-    deadlineMs: record.readDoubleLE(AT.deadline),
-    chain: decodeChain(record),
+    index: view.getInt32(start + AT.index, true),
+    sequence: view.getInt32(start + AT.sequence, true),
+    deadlineMs: view.getFloat64(start + AT.deadline, true),
+    chain: decodeChain(view, start + ASK_HEAD_BYTES, (bytes[start + AT.chain] as number) * 2),
   }
 }
 
-function decodeChain(record: Buffer): readonly number[] {
-  const links = (record[AT.chain] as number) * 2
+/** The last chain of one link: what comes from one actor in a row has the same. */
+let lastChain: readonly [number, number] = [0, 0]
+
+function decodeChain(view: DataView, start: number, links: number): readonly number[] {
   if (links === 0) return NOBODY
-  const chain = new Array<number>(links)
-  for (let link = 0; link < links; link++) chain[link] = record.readUInt32LE(ASK_HEAD_BYTES + link * 4)
+  if (links === 2) {
+    const hash = view.getInt32(start, true)
+    const check = view.getInt32(start + 4, true)
+    if (lastChain[0] !== hash || lastChain[1] !== check) lastChain = [hash, check]
+    return lastChain
+  }
+  const chain: number[] = []
+  for (let link = 0; link < links; link++) chain.push(view.getInt32(start + link * 4, true))
   return chain
 }
 

@@ -38,13 +38,16 @@ export const AT = {
   deadline: 29,
 } as const
 
+/** And where those of a reply are. */
+export const REPLY_AT = { index: 0, sequence: 4, failed: 8, tag: 9 } as const
+
 const numbers = new Map<string, number>()
 
-/** The number of a method's name. */
+/** The number of a method's name, an int32. */
 export function methodNumber(method: string): number {
   let number = numbers.get(method)
   if (number === undefined) {
-    number = hashString(method)
+    number = hashString(method) | 0
     numbers.set(method, number)
   }
   return number

@@ -1,5 +1,7 @@
 // The actors of one thread: finds or wakes the one a message is for, and carries questions and answers. On a thread
 // that owns no slots (main) it only sends. Knows threads as numbers and rings as functions.
+
+import { viewOf } from '../lib/bytes.ts'
 import type { Clock } from '../lib/clock.ts'
 import { copyOf, decodeValue, encodeValue, errorData, errorOf } from '../lib/codec.ts'
 import { type ErrorCode, PolyloopError } from '../lib/errors.ts'
@@ -16,16 +18,8 @@ import { Directory } from './directory.ts'
 import type { FailureLimits } from './failure-policy.ts'
 import type { Gates } from './gate.ts'
 import type { ActorKind } from './kind.ts'
-import {
-  decodeMessage,
-  encodeHead,
-  HEAD_BYTES_MAX,
-  keyEnd,
-  keyStart,
-  namesOf,
-  type Question,
-} from './message-record.ts'
-import { ACTOR_RECORD, AT, CHAIN_MAX, methodNumber, REPLY_HEAD_BYTES } from './record.ts'
+import { decodeMessage, encodeHead, HEAD_BYTES_MAX, keyStart, namesOf } from './message-record.ts'
+import { ACTOR_RECORD, AT, CHAIN_MAX, methodNumber, REPLY_AT, REPLY_HEAD_BYTES } from './record.ts'
 import type { Router, Send } from './router.ts'
 import { nameOf, Runner } from './runner.ts'
 
@@ -72,7 +66,9 @@ export class ActorSystem implements ActorSender {
   readonly #runner: Runner
   readonly #directory = new Directory()
   readonly #head = Buffer.alloc(HEAD_BYTES_MAX)
+  readonly #headView = viewOf(this.#head)
   readonly #replyHead = Buffer.alloc(REPLY_HEAD_BYTES)
+  readonly #replyView = viewOf(this.#replyHead)
   readonly #migration: ActorMigration
   readonly #deadLogged: LimitedLogger
   #depthMax = 0
@@ -119,7 +115,7 @@ export class ActorSystem implements ActorSender {
   // ---- sending ----------------------------------------------------------------------------------------------------
 
   tell(address: Address, method: string, argument: unknown): boolean {
-    return this.#send(address, methodNumber(method), argument, undefined) === undefined
+    return this.#send(address, methodNumber(method), argument, -1, 0, 0, NOBODY) === undefined
   }
 
   ask(
@@ -131,70 +127,69 @@ export class ActorSystem implements ActorSender {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const { clock, limits } = this.#options
-      const actor = `${address.kind}/${address.id}`
       const nowMs = clock.nowMs()
       const current = asker?.current
       // A deadline travels: nobody works for an asker that has given up.
       const ownMs = nowMs + (timeoutMs ?? limits.askTimeoutMs)
       const deadlineMs = current === undefined || current.deadlineMs === 0 ? ownMs : Math.min(ownMs, current.deadlineMs)
       if (deadlineMs <= nowMs) {
-        reject(new PolyloopError('ASK_TIMEOUT', { actor, method }))
+        reject(new PolyloopError('ASK_TIMEOUT', { actor: keyOf(address), method }))
         return
       }
       const chain = asker === undefined ? NOBODY : chainOf(asker, current)
       if (waitsFor(chain, address)) {
-        reject(new PolyloopError('ACTOR_CYCLE', { actor, method, asker: asker && nameOf(asker) }))
+        const names = { actor: keyOf(address), method, asker: asker && nameOf(asker) }
+        reject(new PolyloopError('ACTOR_CYCLE', names))
         return
       }
-      const index = this.#asks.open(deadlineMs - nowMs, actor, method, resolve, reject)
+      const index = this.#asks.open(deadlineMs - nowMs, address, method, resolve, reject)
       if (index < 0) {
-        reject(new PolyloopError('ASKS_TOO_MANY', { actor, method, max: limits.asksMax }))
+        reject(new PolyloopError('ASKS_TOO_MANY', { actor: keyOf(address), method, max: limits.asksMax }))
         return
       }
-      const sequence = this.#asks.sequenceOf(index)
+      const { sequence } = this.#asks
       let refused: ErrorCode | undefined
       try {
-        refused = this.#send(address, methodNumber(method), argument, { index, sequence, deadlineMs, chain })
+        refused = this.#send(address, methodNumber(method), argument, index, sequence, deadlineMs, chain)
       } catch (error) {
         this.#asks.reject(index, sequence, error as PolyloopError)
         return
       }
-      if (refused !== undefined) this.#asks.reject(index, sequence, new PolyloopError(refused, { actor, method }))
+      if (refused === undefined) return
+      this.#asks.reject(index, sequence, new PolyloopError(refused, { actor: keyOf(address), method }))
     })
   }
 
-  /** Undefined: it is on its way. */
-  #send(address: Address, method: number, argument: unknown, question: Question | undefined): ErrorCode | undefined {
+  /** Undefined: it is on its way. `index` below 0: a tell. */
+  #send(
+    address: Address,
+    method: number,
+    argument: unknown,
+    index: number,
+    sequence: number,
+    deadlineMs: number,
+    chain: readonly number[],
+  ): ErrorCode | undefined {
     const { router, limits } = this.#options
-    if (router.isHome(address.slot)) return this.#sendHere(address, method, argument, question)
+    if (router.isHome(address.slot)) {
+      const local = limits.serialiseLocal ? copyOf(argument) : argument
+      const source = index < 0 ? -1 : this.#options.self
+      return this.#sendHere(address, { method, argument: local, source, index, sequence, deadlineMs, chain })
+    }
     const { tag, bytes, start, end } = encodeValue(argument)
-    const headBytes = encodeHead(this.#head, address, method, tag, question)
+    const head = this.#head
+    const headBytes = encodeHead(head, this.#headView, address, method, tag, index, sequence, deadlineMs, chain)
     if (headBytes + end - start > limits.messageBytesMax) {
       const details = { bytes: end - start, max: limits.messageBytesMax }
       throw new PolyloopError('MESSAGE_TOO_LARGE', details)
     }
-    const kind = question === undefined ? ACTOR_RECORD.tell : ACTOR_RECORD.ask
-    if (router.route(address.slot, kind, this.#head, headBytes, bytes, start, end - start)) return undefined
-    this.#dead('ring_full', `${address.kind}/${address.id}`, undefined)
+    const kind = index < 0 ? ACTOR_RECORD.tell : ACTOR_RECORD.ask
+    if (router.route(address.slot, kind, head, headBytes, bytes, start, end - start)) return undefined
+    this.#dead('ring_full', keyOf(address), undefined)
     return 'RING_FULL'
   }
 
-  #sendHere(
-    address: Address,
-    method: number,
-    argument: unknown,
-    question: Question | undefined,
-  ): ErrorCode | undefined {
-    const { self, limits } = this.#options
-    const message: Message = {
-      method,
-      argument: limits.serialiseLocal ? copyOf(argument) : argument,
-      source: question === undefined ? -1 : self,
-      index: question?.index ?? 0,
-      sequence: question?.sequence ?? 0,
-      deadlineMs: question?.deadlineMs ?? 0,
-      chain: question?.chain ?? NOBODY,
-    }
+  #sendHere(address: Address, message: Message): ErrorCode | undefined {
     const { hash, key } = address
     const known = this.#directory.find(hash, key, 0, key.length)
     const activation = known ?? this.#activate(address.kind, address.id, address)
@@ -207,14 +202,37 @@ export class ActorSystem implements ActorSender {
 
   // ---- receiving --------------------------------------------------------------------------------------------------
 
-  /** A tell or an ask to an actor of a slot that is owned here. `now`: it may be handled on this stack. */
+  /**
+   * A tell or an ask from another thread as it lies in a ring, `bytes[start, end)`; `view` has the same memory. False: only
+   * the router knows what to do with it.
+   */
+  receive(kind: number, source: number, bytes: Buffer, view: DataView, start: number, end: number): boolean {
+    if (!this.#options.router.isHome(view.getUint16(start + AT.slot, true))) return false
+    this.#deliver(kind, source, bytes, view, start, end, true)
+    return true
+  }
+
+  /** As the router delivers: to an actor of a slot that is owned here. `now`: it may be handled on this stack. */
   deliver(kind: number, source: number, record: Buffer, now: boolean): void {
-    const start = keyStart(kind, record)
-    const end = keyEnd(start, record)
+    this.#deliver(kind, source, record, viewOf(record), 0, record.length, now)
+  }
+
+  #deliver(
+    kind: number,
+    source: number,
+    bytes: Buffer,
+    view: DataView,
+    start: number,
+    end: number,
+    now: boolean,
+  ): void {
+    const key = keyStart(kind, bytes, start)
+    const keyEnd = key + view.getUint16(start + AT.keyBytes, true)
     let activation: Activation | ErrorCode | undefined
     let isNew = false
-    activation = this.#directory.find(record.readUInt32LE(AT.hash), record, start, end)
+    activation = this.#directory.find(view.getInt32(start + AT.hash, true), bytes, key, keyEnd)
     if (activation === undefined) {
+      const record = bytes.subarray(start, end)
       const names = namesOf(kind, record)
       const actor = `${names.kind}/${names.id}`
       const awaited = this.#migration.await(actor, kind, source, record)
@@ -230,18 +248,19 @@ export class ActorSystem implements ActorSender {
         return
       }
     }
-    const message = this.#decode(kind, source, record, end)
+    const message = this.#decode(kind, source, bytes, view, start, keyEnd, end)
     if (message !== undefined) this.#accept(activation, message, now)
     if (isNew) this.#runner.start(activation)
   }
 
   /** As the router asks: whether the actor of this record is still here though its slot is leaving, and has it now. */
   stays(kind: number, source: number, record: Buffer): boolean {
-    const start = keyStart(kind, record)
-    const end = keyEnd(start, record)
-    const activation = this.#directory.find(record.readUInt32LE(AT.hash), record, start, end)
+    const view = viewOf(record)
+    const key = keyStart(kind, record, 0)
+    const keyEnd = key + view.getUint16(AT.keyBytes, true)
+    const activation = this.#directory.find(view.getInt32(AT.hash, true), record, key, keyEnd)
     if (activation === undefined) return false
-    const message = this.#decode(kind, source, record, end)
+    const message = this.#decode(kind, source, record, view, 0, keyEnd, record.length)
     if (message !== undefined) this.#accept(activation, message, false)
     return true
   }
@@ -255,15 +274,15 @@ export class ActorSystem implements ActorSender {
     this.#answer(kind, source, record, new PolyloopError(isLeft ? 'ACTOR_UNREACHABLE' : 'RING_FULL', { actor }))
   }
 
-  /** An answer to an ask of this thread. */
-  answered(record: Buffer): void {
-    const index = record.readUInt32LE(0)
-    const sequence = record.readUInt32LE(4)
+  /** An answer to an ask of this thread: `bytes[start, end)`, and `view` has the same memory. */
+  answered(bytes: Buffer, view: DataView, start: number, end: number): void {
+    const index = view.getInt32(start + REPLY_AT.index, true)
+    const sequence = view.getInt32(start + REPLY_AT.sequence, true)
     let value: unknown
     let error: PolyloopError | undefined
     try {
-      value = decodeValue(record[9] as number, record, REPLY_HEAD_BYTES, record.length)
-      if (record[8] === 1) error = errorOf(value)
+      value = decodeValue(bytes[start + REPLY_AT.tag] as number, bytes, start + REPLY_HEAD_BYTES, end)
+      if (bytes[start + REPLY_AT.failed] === 1) error = errorOf(value)
     } catch (thrown) {
       error = thrown as PolyloopError
     }
@@ -271,10 +290,19 @@ export class ActorSystem implements ActorSender {
     else this.#asks.reject(index, sequence, error)
   }
 
-  #decode(kind: number, source: number, record: Buffer, valueStart: number): Message | undefined {
+  #decode(
+    kind: number,
+    source: number,
+    bytes: Buffer,
+    view: DataView,
+    start: number,
+    valueStart: number,
+    end: number,
+  ): Message | undefined {
     try {
-      return decodeMessage(kind, source, record, valueStart)
+      return decodeMessage(kind, source, bytes, view, start, valueStart, end)
     } catch (error) {
+      const record = bytes.subarray(start, end)
       const names = namesOf(kind, record)
       this.#dead('value_invalid', `${names.kind}/${names.id}`, this.#options.kinds.get(names.kind))
       this.#answer(kind, source, record, error as PolyloopError)
@@ -361,10 +389,10 @@ export class ActorSystem implements ActorSender {
       throw new PolyloopError('MESSAGE_TOO_LARGE', { bytes: end - start, max: messageBytesMax })
     }
     const head = this.#replyHead
-    head.writeUInt32LE(to.index, 0)
-    head.writeUInt32LE(to.sequence, 4)
-    head[8] = failed
-    head[9] = tag
+    this.#replyView.setInt32(REPLY_AT.index, to.index, true)
+    this.#replyView.setInt32(REPLY_AT.sequence, to.sequence, true)
+    head[REPLY_AT.failed] = failed
+    head[REPLY_AT.tag] = tag
     // Refused only when the asker has not read for megabytes: its deadline tells it.
     this.#options.toAsker(to.source, ACTOR_RECORD.reply, head, REPLY_HEAD_BYTES, bytes, start, end - start)
   }
@@ -372,7 +400,7 @@ export class ActorSystem implements ActorSender {
   /** Answers a record that became no message. */
   #answer(kind: number, source: number, record: Buffer, error: PolyloopError): void {
     if (kind !== ACTOR_RECORD.ask) return
-    const [index, sequence] = [record.readUInt32LE(AT.index), record.readUInt32LE(AT.sequence)]
+    const [index, sequence] = [record.readInt32LE(AT.index), record.readInt32LE(AT.sequence)]
     if (source === this.#options.self) this.#asks.reject(index, sequence, error)
     else this.#sendError({ source, index, sequence }, error)
   }
@@ -437,6 +465,10 @@ export class ActorSystem implements ActorSender {
   activations(): Iterable<Activation> {
     return this.#directory.all()
   }
+}
+
+function keyOf({ kind, id }: Address): string {
+  return `${kind}/${id}`
 }
 
 function chainOf(asker: Activation, current: Message | undefined): readonly number[] {

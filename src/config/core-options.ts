@@ -209,7 +209,7 @@ export const CORE_OPTIONS = defineOptions({
   ),
   'ring.controlCapacity': option(
     size({ min: '4KiB', max: '1MiB', powerOfTwo: true }),
-    '16KiB',
+    '64KiB',
     'The second ring of each pair, for replies and control, which is drained first.',
   ),
   'ring.overflow': option(

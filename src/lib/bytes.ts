@@ -10,6 +10,11 @@ export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+/** Numbers of the same memory. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
   if (end - start <= LOOP_COPY_BYTES_MAX) for (let index = start; index < end; index++) to[at++] = from[index] as number
   else to.set(start === 0 && end === from.byteLength ? from : from.subarray(start, end), at)

@@ -1,5 +1,7 @@
 // Values as bytes: what crosses from actor to actor. msgpack for objects (docs/decisions/0008), bytes and strings as
 // they are. Errors travel as data and arrive as PolyloopError.
+// The global of this name is an accessor: it would be called for each value.
+import { Buffer } from 'node:buffer'
 import { type Options, Packr, Unpackr } from 'msgpackr'
 import { ERRORS, type ErrorCode, PolyloopError } from './errors.ts'
 
@@ -90,7 +92,7 @@ export function decodeValue(tag: number, bytes: Buffer, start: number, end: numb
     case TAG.nothing:
       return undefined
     case TAG.bytes:
-      return Buffer.from(bytes.subarray(start, end))
+      return copyOfBytes(bytes, start, end)
     case TAG.text:
       return bytes.toString('utf8', start, end)
     case TAG.packed:
@@ -103,6 +105,13 @@ export function decodeValue(tag: number, bytes: Buffer, start: number, end: numb
     default:
       throw invalid(`tag ${tag}`)
   }
+}
+
+// Half of Buffer.from(subarray): no view of the source is made, and bytes of shared memory are copied one by one there.
+function copyOfBytes(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start)
+  bytes.copy(copy, 0, start, end)
+  return copy
 }
 
 // A copy is cheaper than the two views of the record that are made otherwise, ours and msgpackr's DataView.

@@ -15,7 +15,7 @@
 // Kinds from 16 on are those of actors and topics (actor/record.ts, actor/topic-record.ts).
 
 /** Counts the changes of what these bytes mean, here and in actor/: threads of different layouts cannot talk. */
-export const RECORD_LAYOUT = 2
+export const RECORD_LAYOUT = 3
 
 export const RECORD = {
   datagram: 1,

@@ -5,11 +5,12 @@ import { FLAG, TOTAL_BYTES } from './record.ts'
 /** A buffer up to this size is kept for the next message; a larger one is given back to the collector. */
 const KEPT_BYTES_MAX = 1024 * 1024
 
-const NOTHING = Buffer.alloc(0)
+const NOTHING = Buffer.allocUnsafeSlow(0)
 
 export class Assembly {
   /** The assembled message, from 0 to `length`, once `add` answered true; valid until the next `add`. */
   bytes: Buffer = NOTHING
+  view: DataView = new DataView(NOTHING.buffer)
   length = 0
   readonly #messageBytesMax: number
   readonly #onDiscard: (chunks: number) => void
@@ -34,7 +35,10 @@ export class Assembly {
       if (length < TOTAL_BYTES) return this.#refuse()
       const total = source.readUInt32LE(offset)
       if (total > this.#messageBytesMax) return this.#refuse()
-      if (this.bytes.length < total || this.bytes.length > KEPT_BYTES_MAX) this.bytes = Buffer.allocUnsafeSlow(total)
+      if (this.bytes.length < total || this.bytes.length > KEPT_BYTES_MAX) {
+        this.bytes = Buffer.allocUnsafeSlow(total)
+        this.view = new DataView(this.bytes.buffer)
+      }
       this.length = total
       this.#generation = generation
       offset += TOTAL_BYTES

@@ -10,71 +10,20 @@ import type { MessagePort } from 'node:worker_threads'
 import { assert } from '../lib/assert.ts'
 import type { Clock } from '../lib/clock.ts'
 import { THREADS_MAX } from '../lib/thread.ts'
-import { type Bell, type BellKind, createBell } from './bell.ts'
+import { type Bell, createBell } from './bell.ts'
 import { Doorbell } from './doorbell.ts'
 import type { Lane, LinkEnd } from './link.ts'
+import type { MeshOptions, MeshStats } from './mesh-options.ts'
 import { Peer } from './peer.ts'
-
-/** As RecordSink, with the thread it came from. Bytes are valid only during the call; throwing ends the thread. */
-export type MeshSink = (source: number, kind: number, bytes: Uint8Array, offset: number, length: number) => void
-
-/** What should not happen and was survived; the owner logs it. The counters are in `stats()` as well. */
-export type MeshFault =
-  | { readonly what: 'late-wake'; readonly asleepMs: number }
-  | { readonly what: 'chunks-discarded'; readonly source: number; readonly chunks: number }
-  | { readonly what: 'message-too-large'; readonly peer: number; readonly kind: number; readonly bytes: number }
-
-export interface MeshOptions {
-  /** This thread's index. */
-  readonly self: number
-  /** Counts the threads that have had this index, u16: chunks of a dead writer are told from its successor's. */
-  readonly generation: number
-  readonly doorbells: SharedArrayBuffer
-  /** Asks main for a link; called once per peer until `attach`. Messages wait meanwhile. */
-  readonly requestLink: (peer: number) => void
-  readonly sink: MeshSink
-  /** Called around the records of one turn, whatever the sink does. */
-  readonly beginTurn?: () => void
-  readonly leaveTurn?: () => void
-  /** Bound of what waits beyond the ring, per peer and lane. An empty queue takes one message of any legal size. */
-  readonly overflowBytesMax: number
-  readonly messageBytesMax: number
-  /** Bound of one turn, per lane. */
-  readonly drainRecordsMax?: number
-  readonly drainMs?: number
-  readonly clock: Clock
-  readonly bell?: BellKind
-  readonly onFault?: (fault: MeshFault) => void
-  /** Runs the next turn after I/O had its chance: setImmediate, except in tests that step by hand. */
-  readonly schedule?: (turn: () => void) => void
-}
-
-export interface MeshStats {
-  /** Messages given to the sink. */
-  recordsIn: number
-  /** Messages taken by `send`. */
-  recordsOut: number
-  /** Messages that found their ring full and waited beyond it. */
-  full: number
-  /** Messages refused by `send`. */
-  refused: number
-  /** Waiting messages thrown away by `forget` and `close`. */
-  dropped: number
-  overflowBytes: number
-  usedBytes: number
-  /** Turns that only the watchdog caused: each is a bug. */
-  watchdogWakes: number
-  discardedChunks: number
-  /** Rings of this thread's bell, and how often it rang others'. */
-  wakesIn: number
-  wakesOut: number
-}
 
 const DRAIN_RECORDS_MAX = 512
 const DRAIN_MS = 1
 
 /** Records from one ring before the next one is looked at and the clock is read: 16 make the clock cost 2 ns each. */
 const SLICE_RECORDS = 16
+
+/** Records of the control lanes before whoever waits for them has a chance to go on. */
+const ANSWERS_PER_PART = 32
 
 /**
  * A turn that brought this many records is followed by a few that only look, since more is likely on its way; after a
@@ -85,7 +34,7 @@ const POLL_RECORDS_MIN = 8
 const POLL_TURNS_MAX = 4
 
 /** A turn that sends much publishes on the way, so that the reader works meanwhile: a small part of a 256 KiB ring. */
-const PUBLISH_BYTES = 16 * 1024
+const PUBLISH_BYTES = 4 * 1024
 
 /**
  * In a turn of the event loop with many events the first that sends wakes at once; what the others send leaves together
@@ -117,6 +66,13 @@ export class Mesh {
   /** Messages that wait for that, and one. */
   #gathered = 0
   #state: State = 'scheduled'
+  /** The next part of this turn is a microtask that is pending. */
+  #partPending = false
+  /** Of the turn under way, all its parts. */
+  #records = 0
+  /** Of its part under way: records of the control lanes. */
+  #answers = 0
+  #untilMs = 0
   /** Turns that only look, before the thread sleeps. */
   #pollsLeft = 0
   /** When the watchdog first saw a mark while asleep; no turn has run since. */
@@ -279,9 +235,9 @@ export class Mesh {
       generation,
       overflowBytesMax,
       messageBytesMax,
-      sink: (kind, bytes, offset, length) => {
+      sink: (kind, bytes, offset, length, view) => {
         stats.recordsIn++
-        sink(index, kind, bytes, offset, length)
+        sink(index, kind, bytes, offset, length, view)
       },
       onDiscard: (chunks) => {
         stats.discardedChunks += chunks
@@ -304,7 +260,7 @@ export class Mesh {
   #markDirty(peer: Peer): void {
     peer.dirty = true
     this.#dirty.push(peer)
-    if (this.#state === 'turning' || this.#flushScheduled) return
+    if (this.#state === 'turning' || this.#flushScheduled || this.#partPending) return
     if (this.#gathering !== undefined) {
       if (this.#gathered > 0) return
       // Only now must the loop come back for it.
@@ -385,34 +341,66 @@ export class Mesh {
   }
 
   #turn(): void {
-    this.#state = 'turning'
     this.#suspectSinceMs = undefined
-    let records = 0
+    this.#records = 0
+    this.#untilMs = this.#clock.nowMs() + this.#drainMs
+    this.#part()
+  }
+
+  #part(): void {
+    this.#state = 'turning'
+    this.#answers = 0
     this.#options.beginTurn?.()
     try {
-      const untilMs = this.#clock.nowMs() + this.#drainMs
       // What arrives meanwhile belongs to this turn, while its budget lasts: with a peer on another core batches are
       // small, and a turn of the event loop for each of them costs more than the records.
       do {
         this.#doorbell.take(this.#onMark)
         if (this.#queue.length === 0) break
-        records += this.#drainControl(untilMs)
-        records += this.#drainData(untilMs, this.#drainRecordsMax - records)
+        this.#answers += this.#drainControl(ANSWERS_PER_PART)
+        this.#records += this.#answers
+        this.#records += this.#drainData(this.#drainRecordsMax - this.#records)
         this.flush()
-      } while (records < this.#drainRecordsMax && this.#doorbell.hasMarks() && this.#clock.nowMs() < untilMs)
+      } while (this.#answers === 0 && this.#doorbell.hasMarks() && this.#hasBudget())
     } finally {
       // Also when the sink threw: what it took is claimed, the rest must still be read if the owner lives on.
       try {
         this.#options.leaveTurn?.()
       } finally {
-        this.#endTurn(records)
+        this.#endPart()
       }
     }
   }
 
-  #endTurn(records: number): void {
+  #hasBudget(): boolean {
+    return this.#records < this.#drainRecordsMax && this.#clock.nowMs() < this.#untilMs
+  }
+
+  // Who waits for an answer goes on in a microtask. The next part of the turn is one behind all of these, so that the
+  // other thread gets what they send, and works, while this one reads on: a turn that took all answers first would keep
+  // the two waiting for each other in turn.
+  #endPart(): void {
     if (this.#isClosed()) return
+    if (this.#answers === 0 || !this.#hasBudget()) {
+      this.#endTurn()
+      return
+    }
     this.flush()
+    this.#state = 'scheduled'
+    this.#partPending = true
+    queueMicrotask(this.#onPart)
+  }
+
+  readonly #onPart = (): void => {
+    this.#partPending = false
+    if (this.#state !== 'scheduled') return
+    this.flush()
+    this.#part()
+  }
+
+  #endTurn(): void {
+    this.flush()
+    const records = this.#records
     if (records > 0) this.#pollsLeft = records < POLL_RECORDS_MIN ? 0 : POLL_TURNS_MAX
     const idle = this.#queue.length === 0 && this.#pollsLeft-- <= 0
     if (idle && this.#trySleep()) return
@@ -431,8 +419,8 @@ export class Mesh {
   }
 
   /** The control lanes of all queued peers, ahead of any data. */
-  #drainControl(untilMs: number): number {
-    let left = this.#drainRecordsMax
+  #drainControl(recordsMax: number): number {
+    let left = recordsMax
     for (let index = 0; index < this.#queue.length && left > 0; index++) {
       const peer = this.#queue[index]
       if (peer === undefined) break
@@ -441,22 +429,23 @@ export class Mesh {
         const budget = Math.min(SLICE_RECORDS, left)
         const taken = peer.drainControl(budget)
         left -= taken
-        if (taken < budget || left === 0 || this.#clock.nowMs() >= untilMs) break
+        if (taken < budget || left === 0 || this.#clock.nowMs() >= this.#untilMs) break
       }
     }
-    return this.#drainRecordsMax - left
+    return recordsMax - left
   }
 
   /** A slice of each queued peer in turn, until the budget is used up; at least one, whatever control took. */
-  #drainData(untilMs: number, recordsMax: number): number {
+  #drainData(recordsMax: number): number {
     let records = 0
     let turns = 0
     while (turns < this.#queue.length && (records < recordsMax || turns === 0)) {
       const peer = this.#queue[turns++]
       if (peer === undefined) break
-      const taken = this.#visit(peer)
-      records += taken
-      if (this.#clock.nowMs() >= untilMs) break
+      records += this.#visit(peer)
+      // Slice by slice: who waits for the answers can go on meanwhile.
+      this.flush()
+      if (this.#answers >= ANSWERS_PER_PART || this.#clock.nowMs() >= this.#untilMs) break
     }
     this.#queue.splice(0, turns)
     return records
@@ -468,6 +457,7 @@ export class Mesh {
     if (this.#peers[peer.index] !== peer) return 0
     if (peer.flushWaiting() && !peer.dirty) this.#markDirty(peer)
     const control = peer.drainControl(SLICE_RECORDS)
+    this.#answers += control
     const data = peer.drainData(SLICE_RECORDS)
     if (peer.takeRoomRequest()) this.#notify(peer)
     if (control === SLICE_RECORDS || data === SLICE_RECORDS) this.#visitSoon(peer.index)

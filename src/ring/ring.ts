@@ -29,8 +29,11 @@ import {
   RING_WORD,
 } from './record.ts'
 
-/** Bytes are a view of shared memory, valid only during the call. It must not throw. */
-export type RecordSink = (kind: number, bytes: Uint8Array, offset: number, length: number) => void
+/**
+ * Bytes are a view of shared memory, valid only during the call; `view` has the same ones, at the same offset. It must not
+ * throw.
+ */
+export type RecordSink = (kind: number, bytes: Buffer, offset: number, length: number, view: DataView) => void
 
 // Counters are u32 that wrap, kept as int32: differences are taken with `| 0`, positions with `& mask`.
 const { tail: TAIL, freed: FREED, claimed: CLAIMED, wantsRoom: WANTS_ROOM } = RING_WORD
@@ -146,6 +149,7 @@ export class RingWriter {
 export class RingReader {
   readonly #words: Int32Array
   readonly #bytes: Buffer
+  readonly #view: DataView
   readonly #capacityBytes: number
   readonly #assembly: Assembly
   #position: number
@@ -163,6 +167,7 @@ export class RingReader {
     assertCapacity(this.#capacityBytes)
     this.#words = new Int32Array(memory)
     this.#bytes = Buffer.from(memory)
+    this.#view = new DataView(memory)
     this.#assembly = new Assembly(messageBytesMax, onDiscard)
     this.#position = Atomics.load(this.#words, CLAIMED)
     this.#freed = Atomics.load(this.#words, FREED)
@@ -199,9 +204,9 @@ export class RingReader {
       taken++
       if (flag === FLAG.whole) {
         if (this.#assembly.open) this.#assembly.discard()
-        sink(second & KIND_MASK, this.#bytes, start + HEADER_BYTES, length)
+        sink(second & KIND_MASK, this.#bytes, start + HEADER_BYTES, length, this.#view)
       } else if (this.#assembly.add(flag, second >>> GENERATION_SHIFT, this.#bytes, start + HEADER_BYTES, length)) {
-        sink(second & KIND_MASK, this.#assembly.bytes, 0, this.#assembly.length)
+        sink(second & KIND_MASK, this.#assembly.bytes, 0, this.#assembly.length, this.#assembly.view)
       }
     }
     if (this.#position !== this.#freed) this.#free()

@@ -152,10 +152,20 @@ export class ActorThread {
     return this.#options.mesh.send(thread, 'data', kind, head, headBytes, body, bodyStart, bodyBytes)
   }
 
-  /** A record of another thread. False: it is none of the actors'. */
+  /**
+   * A message or an answer of another thread as it lies in a ring, `bytes[start, end)`, read where it lies: these are the
+   * many. False: it is to be given to `receive`.
+   */
+  receiveHere(kind: number, source: number, bytes: Buffer, view: DataView, start: number, end: number): boolean {
+    if (kind === ACTOR_RECORD.reply) this.system.answered(bytes, view, start, end)
+    else if (isForActor(kind)) return this.system.receive(kind, source, bytes, view, start, end)
+    else return false
+    return true
+  }
+
+  /** Any other record of another thread. False: it is none of the actors'. */
   receive(kind: number, source: number, record: Buffer): boolean {
-    if (kind === ACTOR_RECORD.reply) this.system.answered(record)
-    else if (kind === ACTOR_RECORD.fence) this.router.fence(record.readUInt32LE(0), source)
+    if (kind === ACTOR_RECORD.fence) this.router.fence(record.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.barrier) this.#barriers.asked(record.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.passed) this.#barriers.passed(record.readUInt32LE(0), source)
     else if (isForActor(kind)) this.router.receive(kind, source, record)

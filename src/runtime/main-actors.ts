@@ -54,8 +54,9 @@ export class MainActors {
       generation: 1,
       doorbells,
       requestLink: (peer) => links.want(THREAD.main, peer),
-      sink: (source, kind, bytes, offset, length) => {
-        const record = Buffer.from(bytes.buffer, bytes.byteOffset + offset, length)
+      sink: (source, kind, bytes, offset, length, view) => {
+        if (this.#actors.receiveHere(kind, source, bytes, view, offset, offset + length)) return
+        const record = bytes.subarray(offset, offset + length)
         if (!this.#calls.receive(kind, record)) this.#actors.receive(kind, source, record)
       },
       overflowBytesMax: config.ring.overflow,

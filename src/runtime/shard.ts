@@ -87,9 +87,9 @@ export class Shard implements ShardControl {
   constructor(data: ThreadData, port: MessagePort) {
     this.#data = data
     this.#shard = shardOfSeat(seatOfThread(data.thread))
-    this.#base = new ThreadBase(data, port, (source, kind, bytes, offset, length) => {
-      this.#onRecord(source, kind, Buffer.from(bytes.buffer, bytes.byteOffset + offset, length))
-    })
+    this.#base = new ThreadBase(data, port, (source, kind, bytes, offset, length, view) =>
+      this.#onRecord(source, kind, bytes, view, offset, offset + length),
+    )
     this.#base.onNotice = (notice) => this.#inTurn(() => this.#onNotice(notice))
     this.#main = controlOf<MainControl>(data.main)
     const { clock, table, figures, metrics, log } = this.#base
@@ -421,11 +421,13 @@ export class Shard implements ShardControl {
     }
   }
 
-  #onRecord(source: number, kind: number, record: Buffer): void {
+  #onRecord(source: number, kind: number, bytes: Buffer, view: DataView, start: number, end: number): void {
     const started = this.#started
     if (started === undefined) return
     const { actors, topics, post, mover } = started
     try {
+      if (actors.receiveHere(kind, source, bytes, view, start, end)) return
+      const record = bytes.subarray(start, end)
       if (kind === RECORD.datagram) this.#onDatagram(source, record)
       else if (actors.receive(kind, source, record) || this.#calls.receive(kind, record)) {
         // Done.

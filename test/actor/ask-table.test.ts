@@ -21,12 +21,12 @@ function create(asksMax: number, generation = 1) {
     const ends: string[] = []
     const index = table.open(
       timeoutMs,
-      'room/1',
+      { kind: 'room', id: '1' },
       'join',
       (value) => void ends.push(`${value}`),
       (error) => void ends.push(error.code),
     )
-    return { index, sequence: table.sequenceOf(index), deadlineMs: timers.clock.nowMs() + timeoutMs, ends }
+    return { index, sequence: table.sequence, deadlineMs: timers.clock.nowMs() + timeoutMs, ends }
   }
   return { timers, table, ask }
 }

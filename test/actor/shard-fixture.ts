@@ -11,6 +11,7 @@ import { type MoveMessage, Router, type SlotMove } from '../../src/actor/router.
 import { ActorSystem, type SystemLimits } from '../../src/actor/system.ts'
 import type { ActorMoveMessage } from '../../src/actor/transfer.ts'
 import { ABSENT_BRIDGE } from '../../src/bridge/absent-bridge.ts'
+import { viewOf } from '../../src/lib/bytes.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { SLOTS } from '../../src/placement/slots.ts'
 import { ABSENT_STORE } from '../../src/store/absent-store.ts'
@@ -124,8 +125,9 @@ export class FixtureShard {
     if (kind === ACTOR_RECORD.fence) this.router.fence(bytes.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.barrier) this.barriers.asked(bytes.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.passed) this.barriers.passed(bytes.readUInt32LE(0), source)
-    else if (kind === ACTOR_RECORD.reply) this.system.answered(bytes)
-    else this.router.receive(kind, source, bytes)
+    else if (kind === ACTOR_RECORD.reply) this.system.answered(bytes, viewOf(bytes), 0, bytes.length)
+    else if (!this.system.receive(kind, source, bytes, viewOf(bytes), 0, bytes.length))
+      this.router.receive(kind, source, bytes)
   }
 
   threadDown(thread: number): void {

@@ -27,7 +27,7 @@ test('config print: every value with its origin, secrets masked, and the rings a
     '  backlog: 99  # env POLYLOOP_NET_BACKLOG',
     '  level: debug  # flag',
     '  grace: 30s  # default',
-    '# Rings at worst (shards: 2): 30 pairs of 6 threads x (256KiB + 16KiB) = 8.0 MiB',
+    '# Rings at worst (shards: 2): 30 pairs of 6 threads x (256KiB + 64KiB) = 9.4 MiB',
   ]) {
     assert.ok(stdout.split('\n').includes(line), `${line}\n${stdout}`)
   }
@@ -77,10 +77,10 @@ test('config check: a module brings its own rows; one that brings no service is 
 
 test('ring memory: every ordered pair of shards and the four other threads, twice the shards in a reload', () => {
   assert.equal(
-    ringMemory(1, 256 * 1024, 16 * 1024),
+    ringMemory(1, 256 * 1024, 64 * 1024),
     [
-      '# Rings at worst (shards: 1): 20 pairs of 5 threads x (256KiB + 16KiB) = 5.3 MiB',
-      '# During a reload (twice the shards, two acceptors): 42 pairs of 7 threads x (256KiB + 16KiB) = 11.2 MiB',
+      '# Rings at worst (shards: 1): 20 pairs of 5 threads x (256KiB + 64KiB) = 6.3 MiB',
+      '# During a reload (twice the shards, two acceptors): 42 pairs of 7 threads x (256KiB + 64KiB) = 13.1 MiB',
     ].join('\n'),
   )
 })

@@ -4,7 +4,8 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../src/lib/clock.ts'
 import type { BellKind } from '../../src/ring/bell.ts'
 import type { Lane, LinkEnd } from '../../src/ring/link.ts'
-import { Mesh, type MeshStats } from '../../src/ring/mesh.ts'
+import { Mesh } from '../../src/ring/mesh.ts'
+import type { MeshStats } from '../../src/ring/mesh-options.ts'
 
 export interface HammerTask {
   readonly self: number

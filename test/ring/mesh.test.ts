@@ -160,6 +160,36 @@ test('mesh: control of any peer comes before data of every peer', () => {
   assert.deepEqual(texts(b), ['control', 'data'])
 })
 
+test('mesh: who waits for an answer goes on, and what it sends leaves, before the turn reads all answers', async () => {
+  using net = new Net()
+  const turns = new Turns()
+  const b = net.node(9)
+  let read = 0
+  const readBefore: number[] = []
+  const a = net.node(8, {
+    schedule: turns.schedule,
+    drainMs: 10_000,
+    sink: () => {
+      read++
+      queueMicrotask(() => {
+        readBefore.push(read)
+        sendText(a.mesh, 9, 'next')
+      })
+    },
+  })
+  net.link(a, 8, b, 9, { data: 65_536, control: 65_536 })
+  turns.untilAsleep()
+  for (let index = 0; index < 200; index++) sendText(b.mesh, 8, 'answer', 'control')
+  b.mesh.flush()
+  a.mesh.detach(9) // wakes a
+  assert.ok(turns.step())
+  assert.ok(read < 100, `${read} in the first part`)
+  await immediate()
+  assert.equal(read, 200, 'the others are of the same turn')
+  assert.ok((readBefore[0] as number) < 100, 'the first went on before the last was read')
+  await waitUntil('what they sent arrived', () => b.received.length === 200)
+})
+
 test('mesh: a mark that comes while a turn ends is seen by the last look before sleep', () => {
   using net = new Net()
   const turns = new Turns()

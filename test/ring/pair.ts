@@ -5,7 +5,8 @@ import { systemClock } from '../../src/lib/clock.ts'
 import type { BellKind } from '../../src/ring/bell.ts'
 import { Doorbells } from '../../src/ring/doorbell.ts'
 import { createLinkEnds, createLinkMemory, type LaneCapacities, type LinkMemory } from '../../src/ring/link.ts'
-import { Mesh, type MeshFault, type MeshOptions } from '../../src/ring/mesh.ts'
+import { Mesh } from '../../src/ring/mesh.ts'
+import type { MeshFault, MeshOptions } from '../../src/ring/mesh-options.ts'
 
 export const SMALL: LaneCapacities = { data: 1024, control: 256 }
 

@@ -8,6 +8,7 @@ import { type MoveMessage, Router, type Send, type SlotMove } from '../../src/ac
 import { ActorSystem, type SystemLimits } from '../../src/actor/system.ts'
 import type { ActorMoveMessage } from '../../src/actor/transfer.ts'
 import { ABSENT_BRIDGE } from '../../src/bridge/absent-bridge.ts'
+import { viewOf } from '../../src/lib/bytes.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { Logger } from '../../src/observe/logger.ts'
 import { ABSENT_STORE } from '../../src/store/absent-store.ts'
@@ -181,8 +182,9 @@ export class Life implements Stage {
     if (kind === ACTOR_RECORD.fence) this.router.fence(bytes.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.barrier) this.barriers.asked(bytes.readUInt32LE(0), source)
     else if (kind === ACTOR_RECORD.passed) this.barriers.passed(bytes.readUInt32LE(0), source)
-    else if (kind === ACTOR_RECORD.reply) this.system.answered(bytes)
-    else this.router.receive(kind, source, bytes)
+    else if (kind === ACTOR_RECORD.reply) this.system.answered(bytes, viewOf(bytes), 0, bytes.length)
+    else if (!this.system.receive(kind, source, bytes, viewOf(bytes), 0, bytes.length))
+      this.router.receive(kind, source, bytes)
   }
 
   /** A message of a move, from its port. */
