@@ -27,28 +27,35 @@ export interface Recovery {
   readonly start: () => void
 }
 
+/** Whose connection it is. */
+export interface Fed {
+  /** Nothing in its feed keeps its client from being read any more. */
+  readOn(): void
+}
+
+const NOTHING = (): void => {}
+
 export class Feed implements Receiver {
   /** In the order of subscription. */
   readonly subscriptions = new Map<string, Subscription>()
   readonly #edge: HubEdge
   readonly #connection: Connection<unknown>
-  readonly #readOn: () => void
+  readonly #owner: Fed
   #form: Form
   #state: 'awaiting' | 'held' | 'replaying' | 'open' | 'over' = 'open'
   #replay: Replay | undefined
   /** The client is about to say what it got last. */
   #isExpecting = false
-  #cancelHold: () => void = () => {}
+  #cancelHold = NOTHING
   /** What is to be done when channels are known. */
-  #known: () => void = () => {}
-  #cancelLate: () => void = () => {}
+  #known = NOTHING
+  #cancelLate = NOTHING
 
-  /** `readOn` is called when nothing here keeps the client from being read any more. */
-  constructor(edge: HubEdge, connection: Connection<unknown>, form: Form, readOn: () => void) {
+  constructor(edge: HubEdge, connection: Connection<unknown>, form: Form, owner: Fed) {
     this.#edge = edge
     this.#connection = connection
     this.#form = form
-    this.#readOn = readOn
+    this.#owner = owner
   }
 
   get isLevel(): boolean {
@@ -164,7 +171,7 @@ export class Feed implements Receiver {
     }
     this.#state = 'held'
     this.#cancelHold = this.#edge.context.after(RECOVER_WAIT_MS, () => this.#give(past))
-    this.#readOn()
+    this.#owner.readOn()
   }
 
   /** Goes on with everything behind where it stood, as if nothing had been. */
@@ -256,7 +263,7 @@ export class Feed implements Receiver {
     this.#replay = undefined
     this.#state = 'open'
     this.#awaitLate()
-    this.#readOn()
+    this.#owner.readOn()
   }
 
   /** Channels that could not be known in time, because Redis is away: it gets nothing of them until they are. */
@@ -265,6 +272,7 @@ export class Feed implements Receiver {
     for (const { index, log, held } of this.subscriptions.values()) {
       if (index < 0) cancels.push(log.whenKnows(held, () => queueMicrotask(() => this.#late())))
     }
+    if (cancels.length === 0) return
     this.#cancelLate = () => {
       for (const cancel of cancels.splice(0)) cancel()
     }

@@ -44,8 +44,8 @@ export class Gate {
   }
 
   /** Accepted, but the client is gone. */
-  async abandoned(admitted: Admitted): Promise<void> {
-    if (admitted.kind === 'restored') await this.#edge.restorer.giveBack(admitted.record)
+  abandoned(admitted: Admitted): void {
+    if (admitted.kind === 'restored') this.#edge.restorer.giveBack(admitted.record)
   }
 
   async #known(request: UpgradeRequest, jwt: string | undefined, reconnection: string): Promise<UpgradeAnswer> {

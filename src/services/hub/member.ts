@@ -9,7 +9,7 @@ import type { ChannelLog } from './channel-log.ts'
 import { type ClosedReason, closedReasonOf } from './counter.ts'
 import type { HubEdge, ListedClient } from './edge.ts'
 import { formOf } from './event.ts'
-import { Feed, type Recovery } from './feed.ts'
+import { type Fed, Feed, type Recovery } from './feed.ts'
 import type { Identity } from './identity.ts'
 import { Pulse, type Pulsing } from './pulse.ts'
 import type { Options, Position } from './request.ts'
@@ -35,7 +35,7 @@ export interface Restored {
   readonly options: Options
 }
 
-export class Member implements LiveSession, Pulsing {
+export class Member implements Fed, LiveSession, Pulsing {
   readonly session: Session
   readonly clientId: string
   readonly connection: Connection<Member>
@@ -60,7 +60,7 @@ export class Member implements LiveSession, Pulsing {
     this.connection = connection
     this.session = session
     this.clientId = clientId
-    this.#feed = new Feed(edge, connection, formOf(session.options, connection.wire), () => this.#goOn())
+    this.#feed = new Feed(edge, connection, formOf(session.options, connection.wire), this)
     this.#openedMs = clock.nowMs()
     this.#connectedWallMs = clock.wallMs()
   }
@@ -162,13 +162,25 @@ export class Member implements LiveSession, Pulsing {
     this.connection.pause()
     return answer.finally(() => {
       this.#isBusy = false
-      this.#goOn()
+      this.readOn()
     })
   }
 
   /** Nothing of it is under way: it may move. */
   get settled(): boolean {
     return this.#feed.isLevel && !this.#isBusy && this.#writes === 0
+  }
+
+  /** Reads on, if nothing keeps it from that. */
+  readOn(): void {
+    const waits = this.#isBusy || this.#feed.keepsWaiting
+    if (waits || !this.connection.paused) {
+      if (!waits) this.connection.lookAgain()
+      return
+    }
+    this.#pulse?.goOn()
+    this.connection.resume()
+    this.connection.lookAgain()
   }
 
   // ---- subscriptions ----------------------------------------------------------------------------------------------
@@ -338,18 +350,6 @@ export class Member implements LiveSession, Pulsing {
       `{"type":"session_restored","reconnected":true,"client_id":"${clientId}","user_id":${JSON.stringify(identity.userId)},"channels":${channels}${refused},"missed":${missed.length},"dropped":${dropped},"timestamp":"${this.timestamp}"}`,
     )
     this.#feed.give(past, options.offsets)
-  }
-
-  /** Reads on, if nothing keeps it from that. */
-  #goOn(): void {
-    const waits = this.#isBusy || this.#feed.keepsWaiting
-    if (waits || !this.connection.paused) {
-      if (!waits) this.connection.lookAgain()
-      return
-    }
-    this.#pulse?.goOn()
-    this.connection.resume()
-    this.connection.lookAgain()
   }
 
   #write(written: Promise<unknown>): void {

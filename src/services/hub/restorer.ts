@@ -69,10 +69,9 @@ export class Restorer<Live extends LiveSession> {
     }
   }
 
-  /** Nobody came for it after all. */
-  async giveBack(record: SessionRecord): Promise<void> {
-    // With its owner, if that could not say where it stood.
-    await this.#options.book.save(record)
+  /** Nobody came for it after all. It keeps its owner, if that could not say where it stood. */
+  giveBack(record: SessionRecord): void {
+    this.#options.book.park({ ...record, from: this.#options.shard })
   }
 
   /** Another shard, or this one, wants a session that may be here. */

@@ -20,7 +20,7 @@ import {
 /** Sessions that went away, of which is counted what waits for them. */
 const AWAY_MAX = 100_000
 /** Sessions that are owed to the bridge; beyond it the one owed longest is given up. Some 20 MB. */
-const OWED_MAX = 20_000
+export const OWED_MAX = 20_000
 const OWED_AGAIN_MS = 1_000
 
 export function keyOfSession(id: string): string {

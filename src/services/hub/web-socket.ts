@@ -10,7 +10,7 @@ export function webSocketHandler(edge: HubEdge): WebSocketHandler<Member> {
   const dialog = new Dialog(edge)
   return {
     upgrade: (request) => gate.admit(request),
-    abandoned: (value) => void gate.abandoned(value as Admitted),
+    abandoned: (value) => gate.abandoned(value as Admitted),
     open(connection, value) {
       const admitted = value as Admitted
       return admitted.kind === 'restored'

@@ -170,6 +170,26 @@ test('channel log: who waits no longer is forgotten', () => {
   assert.deepEqual(called, ['ready'])
 })
 
+test('channel log: a position is known when its past is, and it has come there', () => {
+  const world = createWorld()
+  const called: number[] = []
+  const position = { epoch: EPOCH, offset: 2 }
+  world.log.whenKnows(position, () => called.push(2))
+  world.log.whenKnows(position, () => called.push(0))()
+  const cancel = world.log.whenKnows({ epoch: EPOCH, offset: 3 }, () => called.push(3))
+  begin(world)
+  assert.deepEqual([called, world.log.knows(position)], [[], false])
+  tell(world, 1)
+  tell(world, 2)
+  world.log.batchEnd()
+  assert.deepEqual([called, world.log.knows(position)], [[2], true])
+  cancel()
+  tell(world, 3)
+  world.log.batchEnd()
+  assert.deepEqual(called, [2])
+  assert.equal(world.log.knows({ epoch: EPOCH + 1, offset: 9 }), true, 'of another epoch there is nothing to come')
+})
+
 test('channel log: its past is no news for those who subscribed before it was known', () => {
   const world = createWorld()
   let heard = 0

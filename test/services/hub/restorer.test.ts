@@ -8,7 +8,7 @@ import { rateTableOf } from '../../../src/services/hub/rate-limit.ts'
 import { NO_OPTIONS } from '../../../src/services/hub/request.ts'
 import { Restorer } from '../../../src/services/hub/restorer.ts'
 import { Session } from '../../../src/services/hub/session.ts'
-import { keyOfSession, type LiveSession, SessionBook } from '../../../src/services/hub/session-book.ts'
+import { keyOfSession, type LiveSession, OWED_MAX, SessionBook } from '../../../src/services/hub/session-book.ts'
 import { mintToken, type ReconnectionToken } from '../../../src/services/hub/session-id.ts'
 import { decodeRecord, encodeRecord, recordOf, type SessionRecord } from '../../../src/services/hub/session-record.ts'
 import type { ShardLine } from '../../../src/services/hub/shard-line.ts'
@@ -338,6 +338,19 @@ test('restorer: what is owed is forgotten when its tokens have ended', async () 
   assert.equal(world.book.owed(ID), undefined)
 })
 
+test('restorer: so many sessions are owed, and of more the oldest is given up', async () => {
+  const world = createWorld()
+  const token = mintToken(ID)
+  const record = keep(world, token)
+  world.keys.isDown = true
+  for (let number = 0; number <= OWED_MAX; number++) world.book.park({ ...record, id: `${number}` })
+  await world.book.pending(`${OWED_MAX}`)
+  assert.deepEqual(
+    ['0', '1', `${OWED_MAX}`].map((id) => world.book.owed(id)?.id),
+    [undefined, '1', `${OWED_MAX}`],
+  )
+})
+
 test('restorer: what somebody else has gone on with meanwhile is not written over', async () => {
   const world = createWorld()
   const token = mintToken(ID)
@@ -395,7 +408,12 @@ test('restorer: who could not be told that it is back gives the session back as 
   for (let times = 0; times < 2; times++) {
     const record = await world.restorer.restore(token, undefined)
     assert.equal(record?.owner, 'dead', 'nobody knows where it stood')
-    await world.restorer.giveBack(record)
+    world.restorer.giveBack(record)
+    assert.equal(
+      world.book.buffered(() => 2, 10),
+      2,
+      'what waits for it counts',
+    )
   }
 })
 
