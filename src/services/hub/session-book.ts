@@ -64,6 +64,8 @@ export class SessionBook<Live extends LiveSession> {
   readonly #owed = new Map<string, Owed>()
   readonly #away = new Map<string, Away>()
   readonly #writes = new Set<Promise<unknown>>()
+  /** Those that are still to be claimed. */
+  #doubts: Iterator<string> | undefined
   #cancelRetry: (() => void) | undefined
 
   constructor(options: BookOptions) {
@@ -104,10 +106,8 @@ export class SessionBook<Live extends LiveSession> {
 
   /** Whatever the bridge had may be gone, or taken by others: each session is claimed. */
   doubt(): void {
-    for (const live of this.live.values()) {
-      const record = live.kept()
-      if (record !== undefined && !this.#owed.has(record.id)) this.#owe(record)
-    }
+    this.#doubts = [...this.live.keys()].values()
+    this.#payLater()
   }
 
   /** The connection has ended. */
@@ -167,7 +167,7 @@ export class SessionBook<Live extends LiveSession> {
   // ---- what is owed -----------------------------------------------------------------------------------------------
 
   #owe(record: SessionRecord): void {
-    const { clock, after, failed } = this.#options
+    const { clock, failed } = this.#options
     this.#owed.delete(record.id)
     if (this.#owed.size >= OWED_MAX) {
       const [oldest] = this.#owed.keys()
@@ -175,26 +175,42 @@ export class SessionBook<Live extends LiveSession> {
       failed.warn({ problem: 'too many sessions wait for the bridge, the oldest is given up' })
     }
     this.#owed.set(record.id, { record, untilMs: clock.wallMs() + this.#ttlMs(record) })
-    this.#cancelRetry ??= after(OWED_AGAIN_MS, () => this.#pay())
+    this.#payLater()
+  }
+
+  #payLater(): void {
+    this.#cancelRetry ??= this.#options.after(OWED_AGAIN_MS, () => this.#pay())
   }
 
   /** One after the other, until the bridge refuses one: it may have been away for many. */
   async #pay(): Promise<void> {
-    const { clock, after } = this.#options
+    const { clock } = this.#options
+    let isAway = false
     for (const [id, { record, untilMs }] of this.#owed) {
       if (this.#pending.has(id)) continue
       const live = this.live.get(id)
       if (live?.kept() !== undefined) await this.claim(live)
       else if (untilMs <= clock.wallMs()) this.#owed.delete(id)
       else await this.#pend(id, () => this.#claim(id, () => record))
-      if (this.#owed.get(id) !== undefined) break
+      isAway = this.#owed.has(id)
+      if (isAway) break
     }
-    this.#cancelRetry = this.#owed.size === 0 ? undefined : after(OWED_AGAIN_MS, () => this.#pay())
+    while (!isAway && this.#doubts !== undefined) {
+      const { value: id, done } = this.#doubts.next()
+      if (done === true) this.#doubts = undefined
+      else {
+        const live = this.live.get(id)
+        if (live !== undefined) await this.claim(live)
+        isAway = this.#owed.has(id)
+      }
+    }
+    this.#cancelRetry = undefined
+    if (this.#owed.size > 0 || this.#doubts !== undefined) this.#payLater()
   }
 
   /** Somebody may have gone on with it, as far as is known here. */
   #isDoubtful(id: string): boolean {
-    return this.#owed.has(id) || this.#pending.has(id)
+    return this.#doubts !== undefined || this.#owed.has(id) || this.#pending.has(id)
   }
 
   /** `latest` is asked again behind what takes its time. */

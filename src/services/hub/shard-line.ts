@@ -9,6 +9,13 @@ const LISTEN_AGAIN_MS = 1_000
 /** Questions of a shard that wait; more are answered with nothing. */
 const ASKS_MAX = 10_000
 
+/**
+ * So long nobody asks again a shard that is gone: all its clients come at once. Less than a shard that was cut off takes
+ * to claim its sessions (session-book.ts), so what was taken from it meanwhile is found then.
+ */
+const GONE_MS = 250
+const GONE_MAX = 256
+
 /** `none`: nobody listens there any more, so the shard has ended. `late`: no answer in time. */
 export type LineAnswer<T> =
   | { readonly state: 'answered'; readonly parts: readonly T[] }
@@ -57,6 +64,7 @@ interface Waiting {
 export class ShardLine {
   readonly #options: LineOptions
   readonly #waiting = new Map<number, Waiting>()
+  readonly #gone = new Set<string>()
   #last = 0
 
   constructor(options: LineOptions) {
@@ -67,8 +75,11 @@ export class ShardLine {
   }
 
   /** A question to one shard. Never rejects. */
-  ask<T>(shard: string, question: unknown, ms: number): Promise<LineAnswer<T>> {
-    return this.#ask(channelOfShard(shard), question, 1, ms) as Promise<LineAnswer<T>>
+  async ask<T>(shard: string, question: unknown, ms: number): Promise<LineAnswer<T>> {
+    if (this.#gone.has(shard)) return { state: 'none' }
+    const answer = await this.#ask(channelOfShard(shard), question, 1, ms)
+    if (answer.state === 'none') this.#leave(shard)
+    return answer as LineAnswer<T>
   }
 
   /** A question to all shards of this host, of which so many answer; with what came in time. Never rejects. */
@@ -79,9 +90,16 @@ export class ShardLine {
 
   /** At most once. */
   tell(shard: string, notice: unknown): void {
+    if (this.#gone.has(shard)) return
     this.#publish(channelOfShard(shard), { kind: 'notice', notice }).catch(() => {
       // Only figures depend on it.
     })
+  }
+
+  #leave(shard: string): void {
+    if (this.#gone.has(shard) || this.#gone.size >= GONE_MAX) return
+    this.#gone.add(shard)
+    this.#options.after(GONE_MS, () => void this.#gone.delete(shard))
   }
 
   #ask(
