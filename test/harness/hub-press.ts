@@ -9,10 +9,12 @@ export class HubPress {
   number: number
   #isRunning = true
   readonly #running: Promise<void>
+  readonly #pauseMs: number
 
-  /** Goes on behind `number`. */
-  constructor(publisher: HubClient, number = 0) {
+  /** Goes on behind `number`; `pauseMs` behind each reply. */
+  constructor(publisher: HubClient, number = 0, pauseMs = PAUSE_MS) {
     this.number = number
+    this.#pauseMs = pauseMs
     this.#running = this.#run(publisher)
   }
 
@@ -27,7 +29,7 @@ export class HubPress {
     while (this.#isRunning) {
       this.number++
       await client.broadcast('metrics', { number: this.number })
-      await pause(PAUSE_MS)
+      await pause(this.#pauseMs)
     }
   }
 }
