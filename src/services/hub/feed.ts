@@ -19,6 +19,8 @@ export interface Past {
   readonly dropped: number
   /** Who missed it, and up to where. */
   readonly held: readonly (readonly [Subscription, Position])[]
+  /** Else nobody knows which of the events up to there it got. */
+  readonly isExact: boolean
 }
 
 export interface Recovery {
@@ -141,24 +143,20 @@ export class Feed implements Receiver {
 
   /**
    * What was missed on the channels that are known. `isExact`: where it stood is known; else its shard died, and only a
-   * client with offsets can tell what comes twice.
+   * client that says what it got last gets what came behind that: everything else might come twice.
    */
-  past(isExact: boolean, hasOffsets: boolean): Past {
+  past(isExact: boolean): Past {
     const held = this.#held()
-    let dropped = 0
-    for (const subscription of held) {
-      const { log, held: position } = subscription
-      dropped += log.lostAfter(position)
-      if (isExact || hasOffsets) continue
-      dropped += log.after(position).length
-      subscription.held = log.position
-    }
-    const all = mergedOf(held.map(({ log, held: position }) => log.after(position)))
+    const behind = held.map(({ log, held: position }) => log.after(position))
+    const all = isExact ? mergedOf(behind) : []
+    const unknown = isExact ? 0 : behind.reduce((sum, { length }) => sum + length, 0)
     const surplus = Math.max(0, all.length - this.#edge.context.config.bufferSize)
+    const lost = held.reduce((sum, { log, held: position }) => sum + log.lostAfter(position), 0)
     return {
       missed: surplus === 0 ? all : all.slice(surplus),
-      dropped: dropped + surplus,
+      dropped: lost + surplus + unknown,
       held: held.map((subscription) => [subscription, subscription.log.position]),
+      isExact,
     }
   }
 
@@ -226,11 +224,14 @@ export class Feed implements Receiver {
     return [...this.subscriptions.values()].filter(({ index, log, held }) => index < 0 && log.knows(held))
   }
 
-  #give({ missed, dropped, held }: Past): void {
+  #give({ missed, dropped, held, isExact }: Past): void {
     // It may have unsubscribed meanwhile.
     const mine = held.filter(([subscription]) => this.subscriptions.get(subscription.log.channel) === subscription)
     const channels = new Set(mine.map(([{ log }]) => log.channel))
-    for (const [subscription, position] of mine) subscription.held = position
+    for (const [subscription, position] of mine) {
+      subscription.held = position
+      if (!isExact) subscription.from = position
+    }
     this.#edge.counters.overflow.value += dropped
     const events = channels.size === held.length ? missed : missed.filter(({ channel }) => channels.has(channel))
     this.#start(

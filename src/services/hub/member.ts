@@ -341,7 +341,7 @@ export class Member implements Fed, LiveSession, Pulsing {
   #restored(isExact: boolean, denied: readonly string[]): void {
     const { session, clientId } = this
     const { identity, options } = session
-    const past = this.#feed.past(isExact, options.offsets)
+    const past = this.#feed.past(isExact)
     const { missed, dropped } = past
     const refused = denied.length === 0 ? '' : `,"denied":${JSON.stringify(denied)}`
     const channels = JSON.stringify(this.channels)
