@@ -26,8 +26,6 @@ export const ERRORS = {
   BRIDGE_TIMEOUT: { retryable: true, text: 'the bridge did not answer in time' },
   CONFIG_INVALID: { retryable: false, text: 'the configuration has problems' },
   CONTROL_TIMEOUT: { retryable: true, text: 'a thread did not answer a control call in time' },
-  CONNECTION_CLOSED: { retryable: false, text: 'the connection is closed' },
-  CONNECTION_TOO_SLOW: { retryable: true, close: 1008, text: 'client too slow' },
   HANDOFF_UNSUPPORTED: { retryable: false, text: 'this Node.js cannot move TCP handles between threads' },
   HEAP_FULL: { retryable: true, text: 'the shard has no memory for new actors' },
   LISTEN_FAILED: { retryable: true, text: 'a listener could not be opened' },

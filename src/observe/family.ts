@@ -71,7 +71,6 @@ export const DEAD_REASONS = [
   'value_invalid',
   'heap_full',
   'left_over',
-  'cycle',
   'move_failed',
   'shutdown',
 ] as const

@@ -1,6 +1,5 @@
 // What the hub says to clients, in the words of the protocol. Replies are written by hand, member by member in its order.
 // [PROTOCOLS 4.2, 4.3]
-import { BINARY_TYPES } from './binary-message.ts'
 
 export const TEXT = {
   notJson: 'Invalid JSON format',
@@ -42,9 +41,6 @@ export const FRAME_TYPES = [
   'disconnected',
 ] as const
 export type FrameType = (typeof FRAME_TYPES)[number]
-
-/** Event types that binary messages have for those who get no binary frames. */
-export const BINARY_EVENTS: readonly string[] = BINARY_TYPES.map((type) => `binary.${type.toLowerCase()}`)
 
 /** What sums of fractions are off by. */
 const ROUNDING = 1e-6
