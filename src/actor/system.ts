@@ -76,7 +76,7 @@ export class ActorSystem implements ActorSender {
   constructor(options: ActorSystemOptions) {
     const { clock, wheel, limits, log } = options
     this.#options = options
-    this.#asks = new AskTable(wheel, limits.asksMax, options.generation)
+    this.#asks = new AskTable(clock, wheel, limits.asksMax, options.generation)
     this.#deadLogged = log.limited('actor.dead_letter', LOGGED_PER_SECOND)
     this.#runner = new Runner({
       clock,
@@ -142,7 +142,7 @@ export class ActorSystem implements ActorSender {
         reject(new PolyloopError('ACTOR_CYCLE', names))
         return
       }
-      const index = this.#asks.open(deadlineMs - nowMs, address, method, resolve, reject)
+      const index = this.#asks.open(deadlineMs, nowMs, address, method, resolve, reject)
       if (index < 0) {
         reject(new PolyloopError('ASKS_TOO_MANY', { actor: keyOf(address), method, max: limits.asksMax }))
         return

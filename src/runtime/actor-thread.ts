@@ -10,7 +10,7 @@ import { Router, type SlotMove } from '../actor/router.ts'
 import { ActorSystem } from '../actor/system.ts'
 import type { CoreConfig } from '../config/core-options.ts'
 import type { Clock } from '../lib/clock.ts'
-import { threadOfSeat } from '../lib/thread.ts'
+import { THREADS_MAX, threadOfSeat } from '../lib/thread.ts'
 import { type ActorsReport, DEEPEST_MAX, HANDLERS_MAX } from '../observe/actor-report.ts'
 import {
   DEAD_REASONS,
@@ -58,8 +58,8 @@ export class ActorThread {
   readonly #options: ActorThreadOptions
   readonly #kinds: ReadonlyMap<string, ActorKind>
   readonly #dead: Readonly<Record<DeadReason, Cell>>
-  /** Threads that something was sent to, by index. */
-  readonly #sentTo = new Set<number>()
+  /** Threads that something was sent to: 1 by index. A look at it is cheaper than adding to a set for each message. */
+  readonly #sentTo = new Uint8Array(THREADS_MAX)
   readonly #barriers: Barriers
   readonly gates: Gates
   readonly #depths = new Map<string, number>()
@@ -77,7 +77,7 @@ export class ActorThread {
     }
     this.#barriers = new Barriers({
       // What an old owner passes on to a new one goes there too.
-      sentTo: () => [...this.#sentTo, ...this.router.newOwners],
+      sentTo: () => [...indexesOf(this.#sentTo), ...this.router.newOwners],
       toThread: (thread, kind, head, headBytes) => mesh.send(thread, 'data', kind, head, headBytes),
       toAsker: (thread, kind, head, headBytes) => mesh.send(thread, 'control', kind, head, headBytes),
       retry,
@@ -148,7 +148,7 @@ export class ActorThread {
     bodyStart = 0,
     bodyBytes = body === undefined ? 0 : body.byteLength - bodyStart,
   ): boolean {
-    this.#sentTo.add(thread)
+    this.#sentTo[thread] = 1
     return this.#options.mesh.send(thread, 'data', kind, head, headBytes, body, bodyStart, bodyBytes)
   }
 
@@ -180,7 +180,7 @@ export class ActorThread {
 
   /** A thread is gone; call it before its successor may send. */
   threadDown(thread: number): void {
-    this.#sentTo.delete(thread)
+    this.#sentTo[thread] = 0
     this.router.threadDown(thread)
     this.#barriers.threadDown(thread)
     this.gates.threadDown(thread)
@@ -227,6 +227,12 @@ export class ActorThread {
       dead_letters: recordOf(DEAD_REASONS, (reason) => this.#dead[reason].value),
     }
   }
+}
+
+function indexesOf(flags: Uint8Array): number[] {
+  const indexes: number[] = []
+  for (const [index, flag] of flags.entries()) if (flag === 1) indexes.push(index)
+  return indexes
 }
 
 function isForActor(kind: number): boolean {

@@ -16,11 +16,13 @@ interface Asked {
 
 function create(asksMax: number, generation = 1) {
   const timers = new ManualTimers()
-  const table = new AskTable(timers.wheel, asksMax, generation)
+  const table = new AskTable(timers.clock, timers.wheel, asksMax, generation)
   function ask(timeoutMs: number): Asked {
     const ends: string[] = []
+    const nowMs = timers.clock.nowMs()
     const index = table.open(
-      timeoutMs,
+      nowMs + timeoutMs,
+      nowMs,
       { kind: 'room', id: '1' },
       'join',
       (value) => void ends.push(`${value}`),
