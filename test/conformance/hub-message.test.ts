@@ -1,7 +1,9 @@
 // Requests and their replies, errors, permissions: over real sockets, text by text. [PROTOCOLS 4.2, 4.3, 4.5]
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import type { HubClient } from '../harness/hub-client.ts'
 import { CHANNELS, HubServer } from '../harness/hub-server.ts'
+import { waitUntil } from '../harness/wait.ts'
 
 const FREE =
   'subscribe=100000/1000,unsubscribe=100000/1000,broadcast=100000/1000,set_options=100000/1000,invalid=100000/1000'
@@ -209,6 +211,32 @@ test('hub errors: text of more than 1 MiB is too large, of 1 MiB it is not', asy
   client.send(frame(1024 * 1024 + 1))
   assert.deepEqual(await client.next(), { type: 'error', message: 'Message too large' })
   assert.deepEqual(await client.closed, { code: 1009, reason: 'message too large' })
+})
+
+test('hub errors: what ends a connection is counted by its reason', async () => {
+  const closed = async (reason: string): Promise<number> => {
+    const page = await hub.server.metrics()
+    const [one, other] = ['connections_closed', 'disconnects'].map((name) =>
+      page.sum(`neurograph_ws_${name}_total`, { reason }),
+    )
+    assert.equal(one, other)
+    return one ?? 0
+  }
+  const ends = {
+    protocol_error: (client: HubClient) => client.socket.raw.send('x', { mask: false }),
+    too_large: (client: HubClient) => client.send('x'.repeat(1024 * 1024 + 1)),
+    resumed: async (client: HubClient) => (await hub.resume(await client.token())).leave(),
+    client: (client: HubClient) => client.leave(),
+  } as const
+  for (const [reason, end] of Object.entries(ends)) {
+    const before = await closed(reason)
+    using client = await hub.enter()
+    await end(client)
+    const { code } = await client.closed
+    assert.equal(code, { protocol_error: 1002, too_large: 1009, resumed: 4500, client: 1005 }[reason], reason)
+    // One that was resumed elsewhere left with a good-bye of its own.
+    await waitUntil(reason, async () => (await closed(reason)) > before)
+  }
 })
 
 test('hub options: gzip implies binary, and no binary means no gzip', async () => {

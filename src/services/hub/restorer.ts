@@ -59,7 +59,8 @@ export class Restorer<Live extends LiveSession> {
       if (found === undefined) return undefined
       book.back(found.id)
       if (found.from !== shard) line.tell(found.from, { back: found.id })
-      const record = { ...found, restores: found.restores + 1 }
+      // A host of an older version counts none.
+      const record = { ...found, restores: (found.restores ?? 0) + 1 }
       // Whoever else believes to have it finds this, which opens to nobody.
       void book.save({ ...record, owner: shard, tokens: [] })
       return record
