@@ -7,7 +7,7 @@ import { ECHO_FAMILIES } from '../../src/services/echo/counter.ts'
 import { ROOMS_FAMILIES } from '../../src/services/rooms/counter.ts'
 import { SESSION_PROXY_FAMILIES } from '../../src/services/session-proxy/counter.ts'
 import { LineClient } from '../harness/line-client.ts'
-import { type Server, startServer } from '../harness/server.ts'
+import { ALL_SERVICES, type Server, startServer } from '../harness/server.ts'
 import { sessionOn } from '../harness/shard-key.ts'
 import { waitUntil, within } from '../harness/wait.ts'
 import { WebSocketClient } from '../harness/web-socket-client.ts'
@@ -23,6 +23,7 @@ let server: Server
 before(async () => {
   server = await startServer({
     shards: SHARDS,
+    services: ALL_SERVICES,
     modules: ['test/harness/fault-service.ts'],
     settings: { 'shard.hangLimit': `${HANG_LIMIT_MS}ms` },
   })
@@ -126,6 +127,7 @@ test('admin: no label contains an address, a client or session id, or a token', 
 test('admin: /ready is 503 until all listeners are open, then 200, and 503 while the process drains', async () => {
   await using starting = await startServer({
     unready: true,
+    services: ALL_SERVICES,
     settings: { 'shutdown.grace': '20s', 'net.closeTimeout': '20s' },
   })
   await waitUntil('the admin endpoint listens', () => starting.logged('observe.admin_listening').length > 0)

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { type Server, startServer } from '../harness/server.ts'
+import { ALL_SERVICES, type Server, startServer } from '../harness/server.ts'
 import { waitUntil, within } from '../harness/wait.ts'
 import { WebSocketClient } from '../harness/web-socket-client.ts'
 
@@ -51,11 +51,9 @@ test('top: shows the shards of a real server, and ends with 0 at Ctrl-C', async 
 })
 
 test('actors: kinds and handlers of a real server', async () => {
-  // The hub and rooms have an actor of their own.
   await using server = await startServer({
     shards: 2,
     modules: ['test/e2e/tally-service.ts'],
-    settings: { 'services.hub.enabled': false, 'services.rooms.enabled': false },
   })
   const clients = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, index) =>
@@ -76,7 +74,7 @@ test('actors: kinds and handlers of a real server', async () => {
 })
 
 test('reload and shards: every connection moves and stays open, and the command says how many', async () => {
-  await using server = await startServer({ shards: 2 })
+  await using server = await startServer({ shards: 2, services: ALL_SERVICES })
   const clients = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, index) =>
       WebSocketClient.open(server.url('echo.ws', `/?session=${index}`)),
@@ -103,7 +101,7 @@ test('reload and shards: every connection moves and stays open, and the command 
 })
 
 test('drain: ends a real server cleanly and waits for it', async () => {
-  await using server = await startServer({ shards: 2 })
+  await using server = await startServer({ shards: 2, services: ALL_SERVICES })
   using client = await WebSocketClient.open(server.url('echo.ws'))
   const { code, stdout, stderr } = await run(['drain'], server)
   assert.deepEqual([code, stderr], [0, ''])

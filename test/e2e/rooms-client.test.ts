@@ -67,7 +67,7 @@ let address: string
 const folder = new Folder()
 
 before(async () => {
-  server = await startServer({ shards: 2 })
+  server = await startServer({ shards: 2, services: ['rooms'] })
   address = `127.0.0.1:${server.port('rooms.tcp')}`
   for (const name of ['ada', 'bob', 'files']) mkdirSync(join(folder.path, name))
 })

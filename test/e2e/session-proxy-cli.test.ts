@@ -15,7 +15,7 @@ before(async () => {
   redis = await startRedis()
   server = await startServer({
     environment: { REDIS_URL: redis.url },
-    settings: { 'services.session-proxy.ws.port': 0, 'services.chat.enabled': false, 'services.echo.enabled': false },
+    services: ['session-proxy'],
   })
 })
 

@@ -37,7 +37,7 @@ export class ChatServer implements AsyncDisposable {
   static async start(options: ServerOptions = {}): Promise<ChatServer> {
     const folder = await mkdtemp(join(tmpdir(), 'polyloop-chat-'))
     const settings = { ...SETTINGS, 'store.path': join(folder, 'chat.db'), ...options.settings }
-    const whole = { ...options, settings }
+    const whole = { services: ['chat'], ...options, settings }
     try {
       return new ChatServer(folder, whole, await startServer(whole))
     } catch (error) {

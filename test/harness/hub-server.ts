@@ -38,11 +38,8 @@ export class HubServer implements AsyncDisposable {
     const server = await startServer({
       ...rest,
       shards,
+      services: ['hub'],
       settings: {
-        'services.echo.enabled': false,
-        'services.chat.enabled': false,
-        'services.rooms.enabled': false,
-        'services.session-proxy.enabled': false,
         ...Object.fromEntries(Object.entries(own).map(([key, value]) => [`services.hub.${key}`, value])),
         ...settings,
       },

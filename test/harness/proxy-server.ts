@@ -180,12 +180,8 @@ interface StartOptions {
 function startProxy({ shards, settings, environment = {} }: StartOptions): Promise<Server> {
   return startServer({
     shards,
-    settings: {
-      'services.echo.enabled': false,
-      'services.chat.enabled': false,
-      'services.hub.enabled': false,
-      ...settings,
-    },
+    services: ['session-proxy'],
+    settings,
     environment,
   })
 }

@@ -3,14 +3,8 @@ import { readdirSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { SERVICES } from '../../src/services/registry.ts'
 import { RoomsMember } from './rooms-member.ts'
-import { type Server, type ServerOptions, type Settings, startServer } from './server.ts'
-
-/** Every other service that comes along. */
-const OTHERS_OFF: Settings = Object.fromEntries(
-  SERVICES.filter(({ name }) => name !== 'rooms').map(({ name }) => [`services.${name}.enabled`, false]),
-)
+import { type Server, type ServerOptions, startServer } from './server.ts'
 
 export class RoomsServer implements AsyncDisposable {
   readonly server: Server
@@ -23,9 +17,9 @@ export class RoomsServer implements AsyncDisposable {
 
   static async start(options: ServerOptions = {}): Promise<RoomsServer> {
     const folder = await mkdtemp(join(tmpdir(), 'polyloop-rooms-'))
-    const settings = { ...OTHERS_OFF, 'services.rooms.spoolDirectory': join(folder, 'spool'), ...options.settings }
+    const settings = { 'services.rooms.spoolDirectory': join(folder, 'spool'), ...options.settings }
     try {
-      return new RoomsServer(folder, await startServer({ ...options, settings }))
+      return new RoomsServer(folder, await startServer({ services: ['rooms'], ...options, settings }))
     } catch (error) {
       await rm(folder, { recursive: true, force: true })
       throw error

@@ -22,6 +22,8 @@ export type Settings = Readonly<Record<string, string | number | boolean>>
 
 export interface ServerOptions {
   readonly shards?: number
+  /** Of the product's own services those that run, beside the services of `modules`: the others cost a third of a start. Default: echo. */
+  readonly services?: readonly string[]
   readonly settings?: Settings
   /** A configuration file that says everything; then neither shards nor free ports are set here. */
   readonly config?: string
@@ -50,6 +52,11 @@ const FREE_PORTS: Settings = {
   'services.hub.ws.port': 0,
   'services.session-proxy.ws.port': 0,
 }
+
+/** All of the product's own. */
+export const ALL_SERVICES: readonly string[] = [
+  ...new Set(Object.keys(FREE_PORTS).flatMap((key) => /^services\.([^.]+)/.exec(key)?.[1] ?? [])),
+]
 
 export class Server implements AsyncDisposable {
   readonly log: LogLine[] = []
@@ -183,7 +190,12 @@ export class Server implements AsyncDisposable {
 /** Starts `polyloop start` with every port free unless `settings` says otherwise; JSON log lines. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
   const modules = options.modules ?? []
-  const own = options.config === undefined ? { ...FREE_PORTS, shards: options.shards ?? 2 } : { 'admin.port': 0 }
+  const { services = ['echo'] } = options
+  const off = ALL_SERVICES.filter((name) => !services.includes(name)).map((name) => [`services.${name}.enabled`, false])
+  const own =
+    options.config === undefined
+      ? { ...FREE_PORTS, ...Object.fromEntries(off), shards: options.shards ?? 2 }
+      : { 'admin.port': 0 }
   const settings = {
     ...own,
     // Servers of several tests must not meet in the file that is the default.

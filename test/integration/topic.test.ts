@@ -21,18 +21,6 @@ const HEAVY_BYTES = 32 * 1024
 const HEAVY_COUNT = 400
 const GOOD = 4
 const SLOW = 2
-const FREE_PORTS = {
-  'admin.port': 0,
-  'services.chat.http.port': 0,
-  'services.chat.tcp.port': 0,
-  'services.chat.udp.port': 0,
-  'services.echo.tcp.port': 0,
-  'services.echo.udp.port': 0,
-  'services.echo.ws.port': 0,
-  'services.hub.ws.port': 0,
-  'services.session-proxy.ws.port': 0,
-  'services.rooms.tcp.port': 0,
-}
 
 let runtime: Runtime
 let log = ''
@@ -45,8 +33,9 @@ before(async () => {
   runtime = await createRuntime({
     shards: SHARDS,
     modules: [new URL('../harness/topic-service.ts', import.meta.url)],
+    only: ['topical'],
     settings: {
-      ...FREE_PORTS,
+      'admin.port': 0,
       'services.topical.permessageDeflate': true,
       'topic.slowBytes': '64KiB',
       'topic.queue': QUEUE,

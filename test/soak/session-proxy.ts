@@ -37,7 +37,7 @@ export const sessionProxy = defineScenario({
     await using redis = await startRedis()
     await using server = await startServer({
       environment: { REDIS_URL: redis.url },
-      settings: { 'services.session-proxy.ws.port': 0, 'services.echo.enabled': false, 'services.chat.enabled': false },
+      services: ['session-proxy'],
     })
     const start = { connections: connectionsOf(redis), descriptors: server.descriptors(), bytes: server.rss() }
     log(`start: ${start.connections} Redis connections, ${mebibytes(start.bytes)} resident`)
