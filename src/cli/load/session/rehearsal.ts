@@ -20,7 +20,7 @@ const LOOPBACK = '127.0.0.1'
 
 /** Never rejects. */
 export async function rehearse(plan: SessionPlan, bridge: ToolBridge, around: RunSurroundings): Promise<void> {
-  const compileLate = compileEarly()
+  compileEarly()
   const proxy = new WebSocketServer({
     host: LOOPBACK,
     port: 0,
@@ -59,6 +59,5 @@ export async function rehearse(plan: SessionPlan, bridge: ToolBridge, around: Ru
   } finally {
     proxy.close()
     bridge.unsubscribe(channel)
-    compileLate()
   }
 }
