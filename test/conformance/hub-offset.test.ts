@@ -104,6 +104,24 @@ test('hub offsets: a client that does not say anything gets what was buffered, a
   assert.equal((await back.nextEvent()).data.number, 4)
 })
 
+test('hub offsets: what is subscribed before `recover` comes once', async () => {
+  const client = await hub.enter({ query: { offsets: '1' } })
+  await client.subscribe('metrics')
+  await publish('metrics', 1)
+  const [first] = await events(client, 1)
+  const token = await client.token()
+  await client.leave()
+  using back = await hub.resume(token)
+  await back.next()
+  await back.subscribe('status')
+  await publish('status', 2)
+  assert.equal((await back.nextEvent()).data.number, 2)
+  const reply = await back.ask({ type: 'recover', positions: { metrics: positionOf(first as EventFrame) } })
+  assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 0 } })
+  await publish('status', 3)
+  assert.equal((await back.nextEvent()).data.number, 3)
+})
+
 test('hub offsets: who names a later position first gets nothing twice', async () => {
   using client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics')

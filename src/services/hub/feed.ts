@@ -198,14 +198,14 @@ export class Feed implements Receiver {
       const missed = missedBy(subscription, position)
       channels.set(channel, { recovered: log.reaches(position), missed: missed.length })
       lists.push(missed)
-      this.#edge.counters.overflow.value += log.lostAfter(position)
+      if (wasHeld) this.#edge.counters.overflow.value += log.lostAfter(position)
       subscription.from = sentFrom(subscription, position)
     }
     const ready = [...this.subscriptions.values()].filter(({ log }) => log.isReady)
     for (const subscription of ready) {
-      const { log } = subscription
+      const { log, index } = subscription
       // It has never got an event of those it does not name: what was buffered is all it missed.
-      if (wasHeld && !positions.has(log.channel)) lists.push(log.after(subscription.held))
+      if (wasHeld && index < 0 && !positions.has(log.channel)) lists.push(log.after(subscription.held))
       log.leave(subscription)
       subscription.held = log.position
     }
