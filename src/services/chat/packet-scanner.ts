@@ -117,13 +117,15 @@ export class PacketScanner {
     let at = from
     while (at < limit) {
       const byte = bytes[at++] as number
-      if (inString) {
-        if (escaped) escaped = false
-        else if (byte === QUOTE) inString = false
-        else if (byte === BACKSLASH) escaped = true
-      } else if (byte === QUOTE) inString = true
-      else if (byte === OPEN) depth++
-      else if (byte === CLOSE && --depth === 0) return this.#packet(bytes, from, at)
+      if (!inString) {
+        if (byte === QUOTE) inString = true
+        else if (byte === OPEN) depth++
+        else if (byte === CLOSE && --depth === 0) return this.#packet(bytes, from, at)
+      } else if (escaped) escaped = false
+      else if (byte === QUOTE) inString = false
+      else if (byte === BACKSLASH) escaped = true
+      // Most bytes are text, which has a loop of its own.
+      else while (at < limit && isText(bytes[at] as number)) at++
     }
     this.#depth = depth
     this.#inString = inString
@@ -174,6 +176,10 @@ export class PacketScanner {
     this.position = position
     return what
   }
+}
+
+function isText(byte: number): boolean {
+  return byte !== QUOTE && byte !== BACKSLASH
 }
 
 function isSpace(byte: number): boolean {
