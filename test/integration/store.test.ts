@@ -44,6 +44,7 @@ function start(folder: Folder, options: CreateRuntimeOptions = {}): Promise<Runt
   return createRuntime({
     shards: 2,
     modules: [SERVICE],
+    only: ['keeper'],
     logStream: new CapturedLog(),
     ...options,
     settings: { ...(options.settings ?? KEEPER), 'store.path': folder.file },
