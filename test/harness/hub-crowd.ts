@@ -48,7 +48,6 @@ class Fan implements CrowdSocketOwner {
   open(): void {
     this.#become('opening')
     const token = this.token === '' ? '' : `&reconnection_token=${this.token}`
-    this.token = ''
     this.#socket = new CrowdSocket(this.#options.url(`?offsets=1${token}`), this)
   }
 
@@ -67,6 +66,8 @@ class Fan implements CrowdSocketOwner {
         this.#count(frame)
         break
       case 'connected':
+        // Used up. An attempt that ends before this may never have come to the hub: its shard was just dying.
+        this.token = ''
         if (frame.reconnected === true) break
         if (this.#position !== undefined) this.fresh++
         this.#socket?.say({ type: 'subscribe', channel: CHANNEL })

@@ -6,6 +6,7 @@ import { HubPress } from '../harness/hub-press.ts'
 import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
 import { type RedisServer, startRedis } from '../harness/redis.ts'
 import { waitUntil } from '../harness/wait.ts'
+import { costFigures, StormCost } from './hub-cost.ts'
 import { defineScenario, spreadOf } from './scenario.ts'
 
 const HOSTS = 3
@@ -33,7 +34,7 @@ async function death(
   victim: number,
   clients: number,
   first: number,
-): Promise<Storm & { last: number }> {
+): Promise<{ readonly storm: Storm; readonly cost: StormCost; readonly last: number }> {
   const others = hosts.filter((_, index) => index !== victim)
   const [dying, publishing] = [hosts[victim], others[0]]
   assert.ok(dying !== undefined && publishing !== undefined)
@@ -48,15 +49,17 @@ async function death(
   const press = new HubPress(publisher, first, PRESS_MS)
   // Who has heard nothing has no place to go on from.
   await waitUntil('everybody has heard something', () => crowd.allHeard, CAUGHT_UP_MS)
+  const cost = new StormCost(others.map(({ server }) => server.pid))
   const storm = await crowd.storm(async () => {
     isDead = true
     dying.server.signal('SIGKILL')
     await dying.server.ended
   })
+  cost.end()
   const last = await press.stop()
   await crowd.caughtUp(last, CAUGHT_UP_MS)
   assert.deepEqual([storm.wrong, storm.gaps, storm.fresh], [0, 0, 0])
-  return { ...storm, last }
+  return { storm, cost, last }
 }
 
 export const hubHosts = defineScenario({
@@ -68,12 +71,14 @@ export const hubHosts = defineScenario({
     await using redis = await startRedis()
     const hosts = await Promise.all(Array.from({ length: HOSTS }, () => startHost(redis)))
     const storms: Storm[] = []
+    const costs: StormCost[] = []
     let events = 0
     try {
       for (let round = 0; round < rounds; round++) {
         const victim = round % HOSTS
-        const { last, ...storm } = await death(hosts, victim, clients, events)
+        const { last, storm, cost } = await death(hosts, victim, clients, events)
         storms.push(storm)
+        costs.push(cost)
         log(
           `host ${victim} died: half are back after ${storm.halfMs.toFixed(0)} ms, all after ${storm.backMs.toFixed(0)} ms, event ${last}`,
         )
@@ -92,6 +97,7 @@ export const hubHosts = defineScenario({
         value: spreadOf(storms.map(({ halfMs }) => halfMs)),
       },
       { name: 'until the last was back', value: spreadOf(storms.map(({ backMs }) => backMs)) },
+      ...costFigures(costs, clients),
     ]
   },
 })

@@ -1,11 +1,13 @@
 // The hub's storms with five thousand clients: all cut at once, again and again, and shards that die, while events are
 // published all the time. Each client counts what it gets.
 import assert from 'node:assert/strict'
+import type { HubClient } from '../harness/hub-client.ts'
 import { HubCrowd, type Storm } from '../harness/hub-crowd.ts'
 import { HubPress } from '../harness/hub-press.ts'
 import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
 import { shardOf } from '../harness/shard-key.ts'
 import { waitUntil } from '../harness/wait.ts'
+import { costFigures, StormCost } from './hub-cost.ts'
 import { defineScenario, type SoakFigure, spreadOf } from './scenario.ts'
 
 const CLIENTS = 5_000
@@ -18,6 +20,15 @@ const HISTORY = 100_000
 const CAUGHT_UP_MS = 120_000
 /** An event for 5,000 costs server and clients some 0.1 s of CPU, and what is measured is how they come back. */
 const PRESS_MS = 250
+
+/** On the shard that stays. */
+async function publisherOn(server: HubServer, shard: number): Promise<HubClient> {
+  for (;;) {
+    const client = await server.enter({ claims: { sub: 'admin' } })
+    if (shardOf(`hub:${client.id}`, SHARDS) === shard) return client
+    await client.leave()
+  }
+}
 
 export const hub = defineScenario({
   claim:
@@ -34,22 +45,21 @@ export const hub = defineScenario({
     const victim = SHARDS - 1 - home
     const cuts: Storm[] = []
     const deaths: Storm[] = []
+    const costs: StormCost[] = []
     let events = 0
     for (let round = 1; round <= rounds; round++) {
       for (const [storms, harm] of [
         [cuts, undefined],
         [deaths, () => server.server.kill(victim)],
       ] as const) {
-        // On the shard that stays.
-        using publisher = await server.enter({ claims: { sub: 'admin' } })
-        if (shardOf(`hub:${publisher.id}`, SHARDS) === victim && harm !== undefined) {
-          log('the publisher is on the shard that dies: not in this round')
-          continue
-        }
+        using publisher = await publisherOn(server, home)
         const press = new HubPress(publisher, events, PRESS_MS)
         // Who has heard nothing has no place to go on from.
         await waitUntil('everybody has heard something', () => crowd.allHeard, CAUGHT_UP_MS)
+        const cost = new StormCost([server.server.pid])
         const storm = await crowd.storm(harm)
+        cost.end()
+        if (harm === undefined) costs.push(cost)
         events = await press.stop()
         await crowd.caughtUp(events, CAUGHT_UP_MS)
         assert.deepEqual([storm.wrong, storm.gaps, storm.fresh], [0, 0, 0])
@@ -63,6 +73,7 @@ export const hub = defineScenario({
       { name: 'events that each got once', value: `${events}` },
       { name: 'from the cut of all until half were back', value: spreadOf(cuts.map(({ halfMs }) => halfMs)) },
       { name: 'until the last was back', value: spreadOf(cuts.map(({ backMs }) => backMs)) },
+      ...costFigures(costs, clients),
     ]
     if (deaths.length > 0)
       figures.push({
