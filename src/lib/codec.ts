@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer'
 import { type Options, Packr, Unpackr } from 'msgpackr'
 import { ERRORS, type ErrorCode, PolyloopError } from './errors.ts'
+import { packPlain, plainBytes, unpackPlain } from './plain-value.ts'
 
 /** How the bytes behind it are to be read; one byte on the wire. `mapped`: packed, with Maps in it. */
 export const TAG = { nothing: 0, bytes: 1, text: 2, packed: 3, mapped: 4 } as const
@@ -43,6 +44,8 @@ export function encodeValue(value: unknown): Readonly<Encoded> {
   if (value === undefined) return setEncoded(TAG.nothing, NOTHING)
   if (typeof value === 'string') return setEncoded(TAG.text, Buffer.from(value))
   if (value instanceof Uint8Array) return setEncoded(TAG.bytes, value)
+  const plainEnd = packPlain(value)
+  if (plainEnd >= 0) return setEncoded(TAG.packed, plainBytes, 0, plainEnd)
   const isMapped = hasMap(value, 0)
   try {
     const bytes = (packers[isMapped ? 1 : 0] as Reusing).pack(value, REUSE_BUFFER)
@@ -96,12 +99,9 @@ export function decodeValue(tag: number, bytes: Buffer, start: number, end: numb
     case TAG.text:
       return bytes.toString('utf8', start, end)
     case TAG.packed:
+      return unpackPlain(bytes, start, end) ?? unpack(unpackers[0], bytes, start, end)
     case TAG.mapped:
-      try {
-        return unpack(unpackers[tag === TAG.packed ? 0 : 1], bytes, start, end)
-      } catch (error) {
-        throw invalid(error instanceof Error ? error.message : String(error))
-      }
+      return unpack(unpackers[1], bytes, start, end)
     default:
       throw invalid(`tag ${tag}`)
   }
@@ -116,9 +116,13 @@ function copyOfBytes(bytes: Buffer, start: number, end: number): Buffer {
 
 // A copy is cheaper than the two views of the record that are made otherwise, ours and msgpackr's DataView.
 function unpack(unpacker: Unpackr, bytes: Buffer, start: number, end: number): unknown {
-  if (end - start > SCRATCH_BYTES) return unpacker.unpack(bytes.subarray(start, end))
-  bytes.copy(scratch, 0, start, end)
-  return unpacker.unpack(scratch, end - start)
+  try {
+    if (end - start > SCRATCH_BYTES) return unpacker.unpack(bytes.subarray(start, end))
+    bytes.copy(scratch, 0, start, end)
+    return unpacker.unpack(scratch, end - start)
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : String(error))
+  }
 }
 
 /** A copy, as if the value had crossed to another thread. */
