@@ -43,7 +43,7 @@ export const CORE_OPTIONS = defineOptions({
   'shard.rehearsal': option(
     duration({ max: '10s' }),
     '250ms',
-    'A new shard may go through the hot paths of its services for so long before it is ready, so that its first clients meet compiled code. 0 turns that off.',
+    'At the start a shard may go through the hot paths of its services for so long before it is ready, so that its first clients meet compiled code. 0 turns that off.',
   ),
   'shard.healthyAfter': option(
     duration({ min: '100ms', max: '1h' }),

@@ -33,13 +33,14 @@ export interface RehearsalOptions {
 /** Settles when all services are through, or the time is over. Never rejects: the worst is that code stays cold. */
 export async function rehearse(options: RehearsalOptions): Promise<void> {
   const { base, handlers } = options
-  const { data, table, log } = base
+  const { data, log } = base
   const msMax = data.config.shard.rehearsal
-  if (msMax === 0 || handlers.every(({ rehearse: play }) => play === undefined)) return
+  // Not by who comes after a crash, whose clients wait, or with a reload, beside those that serve; and the socket of a
+  // stage is a raw handle.
+  if (msMax === 0 || !data.rehearses || !data.rawHandoff) return
+  if (handlers.every(({ rehearse: play }) => play === undefined)) return
   // It stays: the first clients bring what was not foreseen here, and undo some of it.
   compileEarly()
-  // The socket of a stage is a raw handle; and who comes after a crash is waited for.
-  if (!data.rawHandoff || table.restarts(data.thread) > 0) return
   const signal = AbortSignal.timeout(msMax)
   const over = once(signal, 'abort').then(() => {
     throw signal.reason

@@ -256,6 +256,7 @@ export class Runtime {
       await Promise.all([...shards, THREAD.acceptor].map((thread) => this.#supervisor.start(thread)))
       this.#refuseIfClosed()
       this.#readiness = 'ready'
+      this.#spawner.rehearses = false
       for (const address of this.#acceptor.addresses) this.log.info('net.listening', { ...address })
       this.#hosts.start(this.#fresh)
       this.log.info('runtime.ready', { shards: this.#book.count, pid: process.pid, version: this.#options.version })

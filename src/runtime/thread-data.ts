@@ -39,6 +39,8 @@ export interface ThreadData {
   readonly rawHandoff: boolean
   /** An acceptor that gets its listening sockets from its predecessor. */
   readonly inherits: boolean
+  /** The process starts: nobody waits for this thread yet, and it has the cores for itself. */
+  readonly rehearses: boolean
   readonly control: MessagePort
   /** Main's end for calls from the thread. */
   readonly main: MessagePort

@@ -49,6 +49,8 @@ export class ThreadSpawner {
   rawHandoff = true
   /** The acceptor that starts next gets its sockets from its predecessor. */
   inherits = false
+  /** Until the process is ready. */
+  rehearses = true
   readonly #options: ThreadSpawnerOptions
   readonly #workers = new Map<number, { readonly worker: Worker; readonly exited: Promise<void> }>()
 
@@ -93,6 +95,7 @@ export class ThreadSpawner {
       ...memory,
       rawHandoff: this.rawHandoff,
       inherits: name === 'acceptor' && this.inherits,
+      rehearses: this.rehearses,
       control: control.port2,
       main: calls.port2,
     }

@@ -120,8 +120,8 @@ export interface ServiceHandlers {
   readonly messageBytesMax?: number
   /**
    * Goes through the service's hot path, so that the first clients of a new shard meet compiled code. Called before the
-   * shard is ready; what it rejects with is logged, and does no harm. Not called where `shard.rehearsal` is 0, and not in
-   * the successor of a shard that failed: its clients wait already.
+   * shard is ready; what it rejects with is logged, and does no harm. Only while the process starts, and not where
+   * `shard.rehearsal` is 0.
    */
   rehearse?(stage: Stage): Promise<void>
   /** The shard is about to end; nothing arrives any more. */
