@@ -27,7 +27,6 @@ before(async () => {
   rooms = await RoomsServer.start({
     shards: SHARDS,
     settings: {
-      'net.closeTimeout': `${CLOSE_MS}ms`,
       'services.rooms.recipientTimeout': `${RECIPIENT_MS}ms`,
       'services.rooms.maxContentBytes': '16MiB',
     },
@@ -84,9 +83,10 @@ test('flood: who joins a shard first, in the middle of it, gets in and gets what
 })
 
 test('shutdown: who takes nothing of what is on disk for it is cut off long before the grace is over', async () => {
-  const { server } = rooms
-  using sender = await rooms.join('sender')
-  using deaf = await rooms.join('deaf')
+  await using own = await RoomsServer.start({ shards: SHARDS, settings: { 'net.closeTimeout': `${CLOSE_MS}ms` } })
+  const { server } = own
+  using sender = await own.join('sender')
+  using deaf = await own.join('deaf')
   deaf.socket.pause()
   sender.send(MESSAGE_TYPE.file, 'file.bin', Buffer.alloc(BYTES))
   await sender.nextOf(MESSAGE_TYPE.file)
