@@ -74,16 +74,18 @@ class Fan implements CrowdSocketOwner {
         break
       case 'subscribed':
       case 'session_restored':
-        this.#isWaiting = this.#position !== undefined
-        // As our client libraries do: who has a token, and what is missing, are two questions.
-        if (this.#isWaiting) this.#socket?.say({ type: 'recover', positions: { [CHANNEL]: this.#position } })
+        // As our client libraries do: who has a token, and what is missing, are two questions; and who has got nothing yet
+        // says that, too.
+        this.#isWaiting = this.#position !== undefined || frame.type === 'session_restored'
+        if (this.#isWaiting) {
+          const positions = this.#position === undefined ? {} : { [CHANNEL]: this.#position }
+          this.#socket?.say({ type: 'recover', positions })
+        }
         this.#socket?.say({ type: 'get_reconnection_token' })
         break
       case 'recovered': {
-        const { recovered } = (frame.channels as Record<string, { recovered: boolean }>)[CHANNEL] ?? {
-          recovered: false,
-        }
-        if (!recovered) this.gaps++
+        const { recovered } = (frame.channels as Partial<Record<string, { recovered: boolean }>>)[CHANNEL] ?? {}
+        if (recovered === false) this.gaps++
         this.#isWaiting = false
         this.#lookBack()
         break
