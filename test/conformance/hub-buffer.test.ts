@@ -12,16 +12,6 @@ before(async () => {
 })
 after(() => hub[Symbol.asyncDispose]())
 
-async function publish(channel: string, first: number, count: number): Promise<void> {
-  for (let number = first; number < first + count; number++) await admin.broadcast(channel, { number })
-}
-
-async function numbers(client: HubClient, count: number): Promise<readonly number[]> {
-  const all: number[] = []
-  for (let index = 0; index < count; index++) all.push(Number((await client.nextEvent()).data.number))
-  return all
-}
-
 test('hub buffer: of more than the buffer the oldest are dropped, and those that the history has lost (H10)', async () => {
   for (const [count, dropped] of [
     [20, 0],
@@ -32,13 +22,13 @@ test('hub buffer: of more than the buffer the oldest are dropped, and those that
     await client.subscribe('metrics')
     const token = await client.token()
     await client.leave()
-    await publish('metrics', 1, count)
+    await admin.publish('metrics', 1, count)
     using back = await hub.resume(token)
     const restored = await back.next()
     assert.deepEqual([restored.missed, restored.dropped], [Math.min(20, count), dropped])
     const first = Math.max(1, count - 19)
     const wanted = Array.from({ length: Math.min(20, count) }, (_, index) => first + index)
-    assert.deepEqual(await numbers(back, wanted.length), wanted)
+    assert.deepEqual(await back.numbers(wanted.length), wanted)
   }
 })
 
@@ -47,11 +37,11 @@ test('hub buffer: a client with offsets gets what it was told of, then live even
   const leave = async (): Promise<string> => {
     const client = await hub.enter({ query: { offsets: '1' } })
     await client.subscribe('metrics')
-    await publish('metrics', 0, 1)
+    await admin.publish('metrics', 0, 1)
     position = await client.nextEvent()
     const token = await client.token()
     await client.leave()
-    await publish('metrics', 1, 25)
+    await admin.publish('metrics', 1, 25)
     return token
   }
   let position: EventFrame | undefined
@@ -60,7 +50,7 @@ test('hub buffer: a client with offsets gets what it was told of, then live even
   const restored = await silent.next()
   assert.deepEqual([restored.missed, restored.dropped], [20, 5])
   // While it may still say what it got last: they are not missed.
-  await publish('metrics', 26, 3)
+  await admin.publish('metrics', 26, 3)
   for (let number = 6; number <= 28; number++) {
     const { data, buffered_at: at } = await silent.nextEvent()
     assert.deepEqual([data.number, at !== undefined], [number, number <= 25])
@@ -73,7 +63,7 @@ test('hub buffer: a client with offsets gets what it was told of, then live even
   const reply = await saying.ask({ type: 'recover', positions: { metrics: { epoch, offset } } })
   assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 25 } })
   assert.deepEqual(
-    await numbers(saying, 25),
+    await saying.numbers(25),
     Array.from({ length: 25 }, (_, index) => index + 1),
   )
   assert.equal(await overflow(), before + 5, 'the history had what the buffer had not')

@@ -21,16 +21,6 @@ before(async () => {
 })
 after(() => hub[Symbol.asyncDispose]())
 
-async function publish(channel: string, first: number, count = 1): Promise<void> {
-  for (let number = first; number < first + count; number++) await admin.broadcast(channel, { number })
-}
-
-async function events(client: HubClient, count: number): Promise<readonly EventFrame[]> {
-  const all: EventFrame[] = []
-  for (let index = 0; index < count; index++) all.push(await client.nextEvent())
-  return all
-}
-
 function positionOf({ epoch, offset }: EventFrame): object {
   return { epoch, offset }
 }
@@ -41,9 +31,9 @@ test('hub offsets: only for those who asked, by query or by options, and counted
   using optioned = await hub.enter()
   assert.equal((await optioned.ask({ type: 'set_options', offsets: true })).offsets, true)
   for (const client of [plain, queried, optioned]) await client.subscribe('metrics')
-  await publish('metrics', 1, 3)
-  assert.ok((await events(plain, 3)).every((event) => !('offset' in event) && !('epoch' in event)))
-  const [one, two] = [await events(queried, 3), await events(optioned, 3)]
+  await admin.publish('metrics', 1, 3)
+  assert.ok((await plain.events(3)).every((event) => !('offset' in event) && !('epoch' in event)))
+  const [one, two] = [await queried.events(3), await optioned.events(3)]
   assert.deepEqual(one, two)
   const first = one[0]?.offset ?? 0
   assert.deepEqual(
@@ -56,12 +46,12 @@ test('hub offsets: only for those who asked, by query or by options, and counted
 test('hub offsets: recover after a restore: the reply, what was missed, then live ones; nothing of the buffer', async () => {
   const client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics', 'status')
-  await publish('metrics', 1, 3)
-  const got = await events(client, 3)
+  await admin.publish('metrics', 1, 3)
+  const got = await client.events(3)
   const token = await client.token()
   await client.leave()
-  await publish('metrics', 4, 2)
-  await publish('status', 6, 1)
+  await admin.publish('metrics', 4, 2)
+  await admin.publish('status', 6, 1)
   using back = await hub.resume(token)
   const restored = await back.next()
   assert.equal(restored.missed, 3)
@@ -70,27 +60,27 @@ test('hub offsets: recover after a restore: the reply, what was missed, then liv
   const reply = await back.next()
   assert.deepEqual(Object.keys(reply), ['type', 'channels', 'timestamp', 'id'])
   assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 3 } })
-  const missed = await events(back, 4)
+  const missed = await back.events(4)
   assert.deepEqual(
     missed.map(({ data }) => data.number),
     [3, 4, 5, 6],
   )
   assert.ok(missed.every((event) => event.buffered_at === undefined && event.offset !== undefined))
-  await publish('metrics', 7)
+  await admin.publish('metrics', 7)
   assert.equal((await back.nextEvent()).data.number, 7)
 })
 
 test('hub offsets: a client that does not say anything gets what was buffered, and recovers nothing twice', async () => {
   const client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics')
-  await publish('metrics', 1)
-  const [first] = await events(client, 1)
+  await admin.publish('metrics', 1)
+  const [first] = await client.events(1)
   const token = await client.token()
   await client.leave()
-  await publish('metrics', 2, 2)
+  await admin.publish('metrics', 2, 2)
   using back = await hub.resume(token)
   await back.next()
-  const missed = await events(back, 2)
+  const missed = await back.events(2)
   assert.deepEqual(
     missed.map(({ data, buffered_at: at }) => [data.number, at !== undefined]),
     [
@@ -100,51 +90,51 @@ test('hub offsets: a client that does not say anything gets what was buffered, a
   )
   const reply = await back.ask({ type: 'recover', positions: { metrics: positionOf(first as EventFrame) } })
   assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 0 } })
-  await publish('metrics', 4)
+  await admin.publish('metrics', 4)
   assert.equal((await back.nextEvent()).data.number, 4)
 })
 
 test('hub offsets: what is subscribed before `recover` comes once', async () => {
   const client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics')
-  await publish('metrics', 1)
-  const [first] = await events(client, 1)
+  await admin.publish('metrics', 1)
+  const [first] = await client.events(1)
   const token = await client.token()
   await client.leave()
   using back = await hub.resume(token)
   await back.next()
   await back.subscribe('status')
-  await publish('status', 2)
+  await admin.publish('status', 2)
   assert.equal((await back.nextEvent()).data.number, 2)
   const reply = await back.ask({ type: 'recover', positions: { metrics: positionOf(first as EventFrame) } })
   assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 0 } })
-  await publish('status', 3)
+  await admin.publish('status', 3)
   assert.equal((await back.nextEvent()).data.number, 3)
 })
 
 test('hub offsets: who names a later position first gets nothing twice', async () => {
   using client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics')
-  await publish('metrics', 1, 4)
-  const got = await events(client, 4)
+  await admin.publish('metrics', 1, 4)
+  const got = await client.events(4)
   for (const index of [3, 1, 0]) {
     const reply = await client.ask({ type: 'recover', positions: { metrics: positionOf(got[index] as EventFrame) } })
     assert.deepEqual(reply.channels, { metrics: { recovered: true, missed: 0 } })
   }
-  await publish('metrics', 5)
+  await admin.publish('metrics', 5)
   assert.equal((await client.nextEvent()).data.number, 5)
 })
 
 test('hub offsets: recover after a new subscribe gives what was before it', async () => {
   const client = await hub.enter({ query: { offsets: '1' } })
   await client.subscribe('metrics')
-  await publish('metrics', 1)
-  const [first] = await events(client, 1)
+  await admin.publish('metrics', 1)
+  const [first] = await client.events(1)
   await client.leave()
-  await publish('metrics', 2, 3)
+  await admin.publish('metrics', 2, 3)
   using other = await hub.enter({ query: { offsets: '1' } })
   await other.subscribe('metrics')
-  await publish('metrics', 5)
+  await admin.publish('metrics', 5)
   assert.equal((await other.nextEvent()).data.number, 5)
   other.send({
     type: 'recover',
@@ -156,24 +146,24 @@ test('hub offsets: recover after a new subscribe gives what was before it', asyn
     tick: { recovered: false, missed: 0 },
   })
   assert.deepEqual(
-    (await events(other, 3)).map(({ data }) => data.number),
+    (await other.events(3)).map(({ data }) => data.number),
     [2, 3, 4],
   )
-  await publish('metrics', 6)
+  await admin.publish('metrics', 6)
   assert.equal((await other.nextEvent()).data.number, 6)
 })
 
 test('hub offsets: at the reach of the history, one behind it, another epoch, and an offset nobody gave', async () => {
   using teller = await hub.enter({ query: { offsets: '1' } })
   await teller.subscribe('tick')
-  await publish('tick', 1, SIZE + 1)
-  const [first, second] = await events(teller, SIZE + 1)
+  await admin.publish('tick', 1, SIZE + 1)
+  const [first, second] = await teller.events(SIZE + 1)
   const recovered = async (position: object): Promise<unknown> => {
     const client = await hub.enter({ query: { offsets: '1' } })
     await client.subscribe('tick')
     const { channels } = await client.ask({ type: 'recover', positions: { tick: position } })
     const { tick } = channels as { readonly tick: { readonly recovered: boolean; readonly missed: number } }
-    assert.equal((await events(client, tick.missed)).length, tick.missed)
+    assert.equal((await client.events(tick.missed)).length, tick.missed)
     await client.leave()
     return tick
   }

@@ -2,28 +2,20 @@
 // anything twice.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { EventFrame, HubClient } from '../harness/hub-client.ts'
+import type { EventFrame } from '../harness/hub-client.ts'
 import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
 import { shardOf } from '../harness/shard-key.ts'
 
 const SHARDS = 2
-
-async function enterAt(shard: number, enter: () => Promise<HubClient>): Promise<HubClient> {
-  for (;;) {
-    const client = await enter()
-    if (shardOf(`hub:${client.id}`, SHARDS) === shard) return client
-    await client.leave()
-  }
-}
 
 test('hub crash: a client with offsets gets nothing twice, and all it missed when it says what it got last', async () => {
   await using hub = await HubServer.start({ shards: SHARDS, hub: { rateLimits: MANY_BROADCASTS } })
   // The channel lives on the other one, so that its history stays.
   const home = shardOf('topic/hub.metrics', SHARDS)
   const victim = SHARDS - 1 - home
-  using admin = await enterAt(home, () => hub.admin())
-  const counting = await enterAt(victim, () => hub.enter({ query: { offsets: '1' } }))
-  const plain = await enterAt(victim, () => hub.enter())
+  using admin = await hub.enterOn(home, { claims: { sub: 'admin' } })
+  const counting = await hub.enterOn(victim, { query: { offsets: '1' } })
+  const plain = await hub.enterOn(victim)
   const clients = [counting, plain]
   for (const client of clients) await client.subscribe('metrics')
   const tokens = await Promise.all(clients.map((client) => client.token()))

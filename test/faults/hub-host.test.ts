@@ -3,39 +3,20 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { HubClient } from '../harness/hub-client.ts'
+import { HubCluster } from '../harness/hub-cluster.ts'
 import { HubCrowd } from '../harness/hub-crowd.ts'
 import { HubPress } from '../harness/hub-press.ts'
-import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
-import { type RedisServer, startRedis } from '../harness/redis.ts'
+import { MANY_BROADCASTS } from '../harness/hub-server.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const COUNT = 250
 const HISTORY = 5_000
 
-let redis: RedisServer
-let hosts: readonly HubServer[]
+let cluster: HubCluster
 before(async () => {
-  redis = await startRedis()
-  hosts = await Promise.all([start(), start()])
+  cluster = await HubCluster.start(2, { rateLimits: MANY_BROADCASTS, 'history.size': HISTORY, bufferSize: HISTORY })
 })
-after(async () => {
-  for (const host of hosts) await host[Symbol.asyncDispose]()
-  await redis[Symbol.asyncDispose]()
-})
-
-function start(): Promise<HubServer> {
-  return HubServer.start({
-    shards: 1,
-    hub: { rateLimits: MANY_BROADCASTS, 'history.size': HISTORY, bufferSize: HISTORY },
-    settings: { 'bridge.redis.url': redis.url },
-  })
-}
-
-function both(): readonly [HubServer, HubServer] {
-  const [one, other] = hosts
-  assert.ok(one !== undefined && other !== undefined)
-  return [one, other]
-}
+after(() => cluster[Symbol.asyncDispose]())
 
 /** Everybody has subscribed everywhere: what one host publishes comes to the other. */
 async function joined(publisher: HubClient, listener: HubClient): Promise<void> {
@@ -50,7 +31,7 @@ async function joined(publisher: HubClient, listener: HubClient): Promise<void> 
 }
 
 test('hub hosts: a session goes from host to host, and its old connection gives way', async () => {
-  const [one, other] = both()
+  const [one, other] = cluster.pair
   using publisher = await one.admin()
   using listener = await other.admin()
   await joined(publisher, listener)
@@ -77,7 +58,7 @@ test('hub hosts: a session goes from host to host, and its old connection gives 
 })
 
 test('hub hosts: events about one host say which', async () => {
-  const [one, other] = both()
+  const [one, other] = cluster.pair
   using watcher = await other.admin()
   await watcher.subscribe('connections')
   const client = await one.enter()
@@ -91,7 +72,7 @@ test('hub hosts: events about one host say which', async () => {
 })
 
 test('hub hosts: a host dies, and each of its clients ends with every event once', async (context) => {
-  const [one, other] = both()
+  const [one, other] = cluster.pair
   let isDead = false
   using crowd = await HubCrowd.gather({
     count: COUNT,
@@ -109,13 +90,13 @@ test('hub hosts: a host dies, and each of its clients ends with every event once
 })
 
 test('hub hosts: a host drains, and what its clients are told opens their sessions on another', async () => {
-  const [, host] = both()
+  const [, host] = cluster.pair
   const client = await host.enter({ claims: { sub: 'ada' } })
   await client.subscribe('metrics')
   const [told] = await Promise.all([client.next(), host.server.stop()])
   assert.equal(told.type, 'disconnected')
   assert.deepEqual(await client.closed, { code: 1001, reason: 'server shutting down' })
-  await using other = await start()
+  await using other = await cluster.startHost()
   using back = await other.resume(String(told.reconnection_token))
   const restored = await back.next()
   assert.deepEqual([restored.type, restored.user_id, restored.channels], ['session_restored', 'ada', ['metrics']])

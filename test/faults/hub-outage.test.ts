@@ -3,36 +3,17 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { HubClient } from '../harness/hub-client.ts'
-import { HubServer } from '../harness/hub-server.ts'
-import { type RedisServer, startRedis } from '../harness/redis.ts'
+import { HubCluster } from '../harness/hub-cluster.ts'
+import type { HubServer } from '../harness/hub-server.ts'
 import { waitUntil } from '../harness/wait.ts'
 
 const AWAY = 'Failed to create reconnection token'
 
-let redis: RedisServer
-let hosts: readonly HubServer[]
+let cluster: HubCluster
 before(async () => {
-  redis = await startRedis()
-  hosts = await Promise.all([start(), start()])
+  cluster = await HubCluster.start(2, { rateLimits: 'get_reconnection_token=100000/100000' })
 })
-after(async () => {
-  for (const host of hosts) await host[Symbol.asyncDispose]()
-  await redis[Symbol.asyncDispose]()
-})
-
-function start(): Promise<HubServer> {
-  return HubServer.start({
-    shards: 1,
-    hub: { rateLimits: 'get_reconnection_token=100000/100000' },
-    settings: { 'bridge.redis.url': redis.url },
-  })
-}
-
-function both(): readonly [HubServer, HubServer] {
-  const [one, other] = hosts
-  assert.ok(one !== undefined && other !== undefined)
-  return [one, other]
-}
+after(() => cluster[Symbol.asyncDispose]())
 
 async function isBack(host: HubServer): Promise<void> {
   await waitUntil('Redis is back', async () => (await host.server.health()).status === 'healthy')
@@ -44,12 +25,12 @@ async function restored(client: HubClient): Promise<unknown> {
 }
 
 test('hub outage: sessions that end while Redis is away are resumed here, and elsewhere when it is back', async () => {
-  const [one, other] = both()
+  const [one, other] = cluster.pair
   const [here, there, asking] = [await one.enter(), await one.enter(), await one.enter()]
   const tokens = { here: await here.token(), there: await there.token() }
   const four: string[] = []
   while (four.length < 4) four.push(await asking.token())
-  await redis.kill()
+  await cluster.redis.kill()
   await waitUntil('it is missed', async () => {
     const { message } = await asking.ask({ type: 'get_reconnection_token' })
     return message === AWAY
@@ -61,8 +42,8 @@ test('hub outage: sessions that end while Redis is away are resumed here, and el
   using again = await one.resume(tokens.here)
   assert.equal(await restored(again), 'pong', 'once')
 
-  await redis.start()
-  await Promise.all(hosts.map(isBack))
+  await cluster.redis.start()
+  await Promise.all(cluster.hosts.map(isBack))
   await asking.leave()
   // The oldest of four: a fifth that was never given to anybody has not voided it.
   for (const token of [tokens.there, four[0] ?? '']) {

@@ -2,7 +2,6 @@
 // With a cut of all, and when their shard dies. (5,000 of them: the soak `hub`.)
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { HubClient } from '../harness/hub-client.ts'
 import { HubCrowd, type Storm } from '../harness/hub-crowd.ts'
 import { HubPress } from '../harness/hub-press.ts'
 import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
@@ -20,17 +19,9 @@ async function startHub(): Promise<HubServer> {
   })
 }
 
-async function publisherOn(hub: HubServer, shard: number): Promise<HubClient> {
-  for (;;) {
-    const client = await hub.admin()
-    if (shardOf(`hub:${client.id}`, SHARDS) === shard) return client
-    await client.leave()
-  }
-}
-
 async function weather(hub: HubServer, publisherShard: number, harm?: () => Promise<void>): Promise<Storm> {
   using crowd = await HubCrowd.gather({ count: COUNT, url: (query) => hub.server.url('hub.ws', `/ws${query}`) })
-  using publisher = await publisherOn(hub, publisherShard)
+  using publisher = await hub.enterOn(publisherShard, { claims: { sub: 'admin' } })
   const press = new HubPress(publisher)
   const storm = await crowd.storm(harm)
   await crowd.caughtUp(await press.stop())

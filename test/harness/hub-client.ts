@@ -70,6 +70,17 @@ export class HubClient implements Disposable {
     return frame as unknown as EventFrame
   }
 
+  async events(count: number): Promise<readonly EventFrame[]> {
+    const all: EventFrame[] = []
+    for (let index = 0; index < count; index++) all.push(await this.nextEvent())
+    return all
+  }
+
+  /** Of the next events: the numbers that `publish` gave them. */
+  async numbers(count: number): Promise<readonly number[]> {
+    return (await this.events(count)).map(({ data }) => Number(data.number))
+  }
+
   async nextBinary(): Promise<Buffer> {
     const message = await this.socket.next()
     assert.equal(message?.isBinary, true)
@@ -111,6 +122,11 @@ export class HubClient implements Disposable {
     const reply = await this.ask({ type: 'broadcast', channel, ...type, data })
     assert.equal(reply.type, 'broadcast_ack', JSON.stringify(reply))
     return Number(reply.subscribers)
+  }
+
+  /** Broadcasts events with the numbers from `first` on. */
+  async publish(channel: string, first: number, count = 1): Promise<void> {
+    for (let number = first; number < first + count; number++) await this.broadcast(channel, { number })
   }
 
   /** Closes, and the server has heard of it. */

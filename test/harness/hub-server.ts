@@ -3,6 +3,7 @@ import type { ClientOptions } from 'ws'
 import { signToken } from './chat-token.ts'
 import { HubClient } from './hub-client.ts'
 import { type Server, type ServerOptions, type Settings, startServer } from './server.ts'
+import { shardOf } from './shard-key.ts'
 
 export const SECRET = 'a secret of at least thirty-two bytes'
 export const CHANNELS = ['metrics', 'signals', 'actions', 'logs', 'status', 'connections'] as const
@@ -27,9 +28,11 @@ export interface Entrance {
 
 export class HubServer implements AsyncDisposable {
   readonly server: Server
+  readonly #shards: number
 
-  constructor(server: Server) {
+  private constructor(server: Server, shards: number) {
     this.server = server
+    this.#shards = shards
   }
 
   /** Alone, with a secret, and quiet: metrics only come when they are asked for. */
@@ -44,7 +47,7 @@ export class HubServer implements AsyncDisposable {
         ...settings,
       },
     })
-    return new HubServer(server)
+    return new HubServer(server, shards)
   }
 
   url({ claims, query = {} }: Entrance = {}): string {
@@ -57,6 +60,15 @@ export class HubServer implements AsyncDisposable {
     const client = await HubClient.open(this.url(entrance), entrance.options)
     await client.enter()
     return client
+  }
+
+  /** The same, with a session of that shard, as long as nothing has moved. */
+  async enterOn(shard: number, entrance: Entrance = {}): Promise<HubClient> {
+    for (;;) {
+      const client = await this.enter(entrance)
+      if (shardOf(`hub:${client.id}`, this.#shards) === shard) return client
+      await client.leave()
+    }
   }
 
   admin(query: Readonly<Record<string, string>> = {}): Promise<HubClient> {

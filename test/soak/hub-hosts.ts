@@ -1,10 +1,10 @@
 // The hub's storm through the death of a host: three processes and one Redis, five thousand clients on one of them, events
 // published on another one all the time. It is killed; its clients come to the other two with their tokens.
 import assert from 'node:assert/strict'
+import { HubCluster } from '../harness/hub-cluster.ts'
 import { HubCrowd, type Storm } from '../harness/hub-crowd.ts'
 import { HubPress } from '../harness/hub-press.ts'
-import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
-import { type RedisServer, startRedis } from '../harness/redis.ts'
+import { type HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
 import { waitUntil } from '../harness/wait.ts'
 import { costFigures, StormCost } from './hub-cost.ts'
 import { defineScenario, spreadOf } from './scenario.ts'
@@ -19,14 +19,6 @@ const HISTORY = 100_000
 const CAUGHT_UP_MS = 120_000
 /** An event for 5,000 costs server and clients some 0.1 s of CPU, and what is measured is how they come back. */
 const PRESS_MS = 250
-
-function startHost(redis: RedisServer): Promise<HubServer> {
-  return HubServer.start({
-    shards: 1,
-    hub: { rateLimits: MANY_BROADCASTS, 'history.size': HISTORY, bufferSize: HISTORY },
-    settings: { 'bridge.redis.url': redis.url },
-  })
-}
 
 /** One host dies with all of the clients on it. */
 async function death(
@@ -68,26 +60,26 @@ export const hubHosts = defineScenario({
   limitMs: 15 * 60_000,
   async run({ quick, log }) {
     const [clients, rounds] = quick ? [QUICK_CLIENTS, QUICK_ROUNDS] : [CLIENTS, ROUNDS]
-    await using redis = await startRedis()
-    const hosts = await Promise.all(Array.from({ length: HOSTS }, () => startHost(redis)))
+    await using cluster = await HubCluster.start(HOSTS, {
+      rateLimits: MANY_BROADCASTS,
+      'history.size': HISTORY,
+      bufferSize: HISTORY,
+    })
+    const { hosts } = cluster
     const storms: Storm[] = []
     const costs: StormCost[] = []
     let events = 0
-    try {
-      for (let round = 0; round < rounds; round++) {
-        const victim = round % HOSTS
-        const { last, storm, cost } = await death(hosts, victim, clients, events)
-        storms.push(storm)
-        costs.push(cost)
-        log(
-          `host ${victim} died: half are back after ${storm.halfMs.toFixed(0)} ms, all after ${storm.backMs.toFixed(0)} ms, event ${last}`,
-        )
-        events = last
-        await hosts[victim]?.[Symbol.asyncDispose]()
-        hosts[victim] = await startHost(redis)
-      }
-    } finally {
-      await Promise.all(hosts.map((host) => host[Symbol.asyncDispose]()))
+    for (let round = 0; round < rounds; round++) {
+      const victim = round % HOSTS
+      const { last, storm, cost } = await death(hosts, victim, clients, events)
+      storms.push(storm)
+      costs.push(cost)
+      log(
+        `host ${victim} died: half are back after ${storm.halfMs.toFixed(0)} ms, all after ${storm.backMs.toFixed(0)} ms, event ${last}`,
+      )
+      events = last
+      await hosts[victim]?.[Symbol.asyncDispose]()
+      hosts[victim] = await cluster.startHost()
     }
     return [
       { name: 'hosts; clients; hosts killed', value: `${HOSTS}; ${clients}; ${rounds}` },

@@ -1,7 +1,6 @@
 // The hub's storms with five thousand clients: all cut at once, again and again, and shards that die, while events are
 // published all the time. Each client counts what it gets.
 import assert from 'node:assert/strict'
-import type { HubClient } from '../harness/hub-client.ts'
 import { HubCrowd, type Storm } from '../harness/hub-crowd.ts'
 import { HubPress } from '../harness/hub-press.ts'
 import { HubServer, MANY_BROADCASTS } from '../harness/hub-server.ts'
@@ -20,15 +19,6 @@ const HISTORY = 100_000
 const CAUGHT_UP_MS = 120_000
 /** An event for 5,000 costs server and clients some 0.1 s of CPU, and what is measured is how they come back. */
 const PRESS_MS = 250
-
-/** On the shard that stays. */
-async function publisherOn(server: HubServer, shard: number): Promise<HubClient> {
-  for (;;) {
-    const client = await server.enter({ claims: { sub: 'admin' } })
-    if (shardOf(`hub:${client.id}`, SHARDS) === shard) return client
-    await client.leave()
-  }
-}
 
 export const hub = defineScenario({
   claim:
@@ -52,7 +42,8 @@ export const hub = defineScenario({
         [cuts, undefined],
         [deaths, () => server.server.kill(victim)],
       ] as const) {
-        using publisher = await publisherOn(server, home)
+        // On the shard that stays.
+        using publisher = await server.enterOn(home, { claims: { sub: 'admin' } })
         const press = new HubPress(publisher, events, PRESS_MS)
         // Who has heard nothing has no place to go on from.
         await waitUntil('everybody has heard something', () => crowd.allHeard, CAUGHT_UP_MS)
